@@ -1,0 +1,53 @@
+package tcp
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sennit-net/sennit/stack/cc"
+	"github.com/sennit-net/sennit/stack/seq"
+)
+
+// Config is what a connection is made of. Everything random or clocked is
+// handed in.
+type Config struct {
+	Local, Remote netip.AddrPort
+	ISS           seq.Num // initial send sequence number (RFC 6528 §3)
+	TSOffset      uint32  // added to the timestamp clock (RFC 7323 §7.1)
+
+	// MTU is the IP packet size of the path in bytes, IP header included.
+	MTU int
+	// MaxSuper is the largest payload of a super-segment in bytes; 0 or less
+	// than two segments: each segment goes alone.
+	MaxSuper int
+	// OptionReserve is how many option bytes the Upper may want on a data
+	// segment, kept free of payload.
+	OptionReserve int
+
+	NewController func(cc.Config) cc.Controller // nil: CUBIC
+	Upper         Upper
+	Recorder      Recorder // may be nil
+
+	Tuning
+}
+
+// Tuning is what an application may set. The zero value is the default.
+type Tuning struct {
+	NoDelay     bool          // switch the Nagle algorithm off (RFC 9293 §3.7.4)
+	KeepAlive   KeepAlive     // zero: off (RFC 9293 §3.8.4)
+	UserTimeout time.Duration // R2 (RFC 9293 §3.8.3); 0: 15 minutes, 3 for SYN; <0: never
+	TimeWait    time.Duration // 2*MSL; 0: 60 s, <0: none
+	FinWait2    time.Duration // wait for the peer's FIN after a full close; 0: 60 s
+	WindowScale int           // our shift count + 1; 0: chosen for MaxWindow
+	MaxWindow   int           // largest receive window ever advertised; 0: 6 MiB
+	NoSACK, NoTimestamps,
+	NoWindowScale bool // do not offer the option
+	TTL, DSCP uint8 // of IP; TTL 0: the stack's default
+}
+
+// KeepAlive are the knobs of RFC 9293 §3.8.4.
+type KeepAlive struct {
+	Idle     time.Duration // 0: off
+	Interval time.Duration // 0: 75 s
+	Count    int           // 0: 9 unanswered probes end the connection
+}
