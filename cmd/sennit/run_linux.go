@@ -1,0 +1,3 @@
+package main
+
+func runCommand(o runOptions, args []string) error { return nil }
