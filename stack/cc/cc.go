@@ -26,8 +26,8 @@ type Controller interface {
 	Congested(e Event)
 	// Undo takes the last Congested back: it was spurious (RFC 5682, RFC 3522).
 	Undo(now mono.Time)
-	// Idle tells that the connection sends again after d without anything in
-	// flight (RFC 5681 §4.1).
+	// Idle tells that the connection is about to send after d without anything
+	// in flight, d longer than its retransmission timeout (RFC 5681 §4.1).
 	Idle(now mono.Time, d time.Duration)
 	// Window returns the congestion window and ssthresh in bytes.
 	Window() (cwnd, ssthresh int)
@@ -44,7 +44,7 @@ type Ack struct {
 	SRTT       time.Duration // smoothed; 0: none yet
 	MinRTT     time.Duration // 0: none yet
 	AppLimited bool          // the window was not used up: do not grow (RFC 7661)
-	Recovery   bool          // loss recovery is going on
+	Recovery   bool          // fast recovery is going on; false after a timeout, when the window grows again
 	Marked     int           // bytes of these reported as CE-marked
 }
 
@@ -62,7 +62,7 @@ const (
 type Event struct {
 	Now      mono.Time
 	Kind     Kind
-	InFlight int  // bytes in flight when it was noticed
+	InFlight int  // FlightSize when it was noticed: bytes sent and not cumulatively acknowledged
 	Lost     int  // bytes taken for lost
-	First    bool // for Timeout: the first in a row
+	First    bool // for Timeout: the first for this data, not a repeated one
 }
