@@ -23,8 +23,13 @@ type Config struct {
 	// OptionReserve is how many option bytes the Upper may want on a data
 	// segment, kept free of payload.
 	OptionReserve int
+	// SharedWindow tells that Upper.Window is a window shared with other
+	// connections (RFC 8684 §3.3.4): it is advertised as it is, even if the
+	// right edge moves left; what was once advertised stays acceptable.
+	SharedWindow bool
 
 	NewController func(cc.Config) cc.Controller // nil: CUBIC
+	ECN           ECN                           // nil: off
 	Upper         Upper
 	Recorder      Recorder // may be nil
 
@@ -40,6 +45,7 @@ type Tuning struct {
 	FinWait2    time.Duration // wait for the peer's FIN after a full close; 0: 60 s
 	WindowScale int           // our shift count + 1; 0: chosen for MaxWindow
 	MaxWindow   int           // largest receive window ever advertised; 0: 6 MiB
+	SendBuffer  int           // most bytes Write queues and keeps unacknowledged; 0: up to 4 MiB as cwnd grows
 	NoSACK, NoTimestamps,
 	NoWindowScale bool // do not offer the option
 	TTL, DSCP uint8 // of IP; TTL 0: the stack's default

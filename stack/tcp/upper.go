@@ -79,6 +79,8 @@ type Incoming struct {
 	AckOff uint64
 	// NewAck tells that AckOff advances.
 	NewAck bool
+	// Window is SEG.WND in bytes: scaled, but on a SYN as on the wire.
+	Window int
 }
 
 // Verdict is what becomes of an incoming segment.

@@ -1,0 +1,38 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/sennit-net/sennit/stack/mono"
+)
+
+// Info is a connection as a diagnosis shows it. Sizes are bytes.
+type Info struct {
+	State    State
+	Backoffs int // consecutive retransmission timeouts
+
+	SRTT, RTTVar time.Duration // 0: no sample yet
+	MinRTT       time.Duration // 0: no sample yet
+	RTO          time.Duration // back-off included
+	RcvRTT       time.Duration // round trip as the receiver of data sees it; 0: unknown
+
+	Cwnd, Ssthresh int
+	InFlight       int // sent, neither acknowledged, nor SACKed, nor taken for lost
+	Unacked        int // sent, not acknowledged cumulatively
+	SndWnd         int // the peer's receive window
+	RcvWnd         int // what is left of the window last advertised
+	MSS            int // payload bytes of a full segment, options deducted
+	MTU            int // of the path
+
+	BytesSent     uint64 // payload of first transmissions
+	BytesAcked    uint64
+	BytesReceived uint64 // delivered in order
+	BytesRetrans  uint64
+	SegsSent      uint64 // a super-segment counts as its segments
+	SegsReceived  uint64
+	Retransmits   uint64 // segments
+
+	LastSent     mono.Time // any segment
+	LastReceived mono.Time // any acceptable segment
+	LastAcked    mono.Time // SND.UNA moved
+}
