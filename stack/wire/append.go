@@ -2,8 +2,11 @@ package wire
 
 import "encoding/binary"
 
-// OptionLen returns the bytes of options s will have, padding included.
-func OptionLen(o *Options) int {
+// OptionLen returns the bytes of options o will take, padding included.
+func OptionLen(o *Options) int { return (o.size() + 3) &^ 3 }
+
+// size returns the bytes of options without padding.
+func (o *Options) size() int {
 	n := int(o.nOther)
 	if o.MSS != 0 {
 		n += 4
@@ -20,7 +23,7 @@ func OptionLen(o *Options) int {
 	if o.NSACK > 0 {
 		n += 2 + 8*int(o.NSACK)
 	}
-	return (n + 3) &^ 3
+	return n
 }
 
 // HeaderLen returns the bytes AppendHeader will append.
@@ -43,7 +46,7 @@ func (s *Segment) AppendHeader(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, s.Window)
 	b = append(b, 0, 0)
 	b = binary.BigEndian.AppendUint16(b, s.Urgent)
-	b = appendOptions(b, &s.Options)
+	b = appendOptions(b, &s.Options, n-MinHeader)
 	// RFC 9293 §3.1 (MUST-69): what follows the end of the list is zero.
 	for len(b) < start+n {
 		b = append(b, kindEOL)
@@ -51,7 +54,8 @@ func (s *Segment) AppendHeader(b []byte) []byte {
 	return b
 }
 
-func appendOptions(b []byte, o *Options) []byte {
+// appendOptions appends the options of o, which with padding take n bytes.
+func appendOptions(b []byte, o *Options, n int) []byte {
 	if o.MSS != 0 {
 		b = append(b, kindMSS, 4)
 		b = binary.BigEndian.AppendUint16(b, o.MSS)
@@ -60,6 +64,11 @@ func appendOptions(b []byte, o *Options) []byte {
 		b = append(b, kindPermitted, 2)
 	}
 	if o.Timestamps {
+		// RFC 7323 appendix A: two NOPs in front align the values, where there
+		// are two bytes of padding to use.
+		if o.MSS == 0 && !o.SACKPermitted && n-o.size() == 2 {
+			b = append(b, kindNOP, kindNOP)
+		}
 		b = append(b, kindTime, 10)
 		b = binary.BigEndian.AppendUint32(b, o.TSVal)
 		b = binary.BigEndian.AppendUint32(b, o.TSEcr)

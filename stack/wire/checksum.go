@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 )
 
@@ -16,33 +17,27 @@ func Sum(p []byte, sum uint16, odd bool) uint16 {
 		acc += uint64(p[0])
 		p = p[1:]
 	}
+	var carry uint64
 	for len(p) >= 32 {
-		acc = add(acc, binary.BigEndian.Uint64(p))
-		acc = add(acc, binary.BigEndian.Uint64(p[8:]))
-		acc = add(acc, binary.BigEndian.Uint64(p[16:]))
-		acc = add(acc, binary.BigEndian.Uint64(p[24:]))
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p), carry)
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p[8:]), carry)
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p[16:]), carry)
+		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p[24:]), carry)
 		p = p[32:]
 	}
+	// The carry of a 64-bit addition is worth one, like that of a 16-bit one.
+	acc = acc>>32 + acc&0xffffffff + carry
 	for len(p) >= 2 {
-		acc = add(acc, uint64(binary.BigEndian.Uint16(p)))
+		acc += uint64(binary.BigEndian.Uint16(p))
 		p = p[2:]
 	}
 	if len(p) == 1 {
-		acc = add(acc, uint64(p[0])<<8)
+		acc += uint64(p[0]) << 8
 	}
 	for acc>>16 != 0 {
 		acc = acc>>16 + acc&0xffff
 	}
 	return uint16(acc)
-}
-
-// add is one's complement addition in 64 bits: the carry comes back in.
-func add(a, b uint64) uint64 {
-	s := a + b
-	if s < a {
-		s++
-	}
-	return s
 }
 
 // PseudoSum returns the sum of the TCP pseudo-header for a segment of n bytes,

@@ -65,7 +65,7 @@ type SACKBlock struct{ Left, Right seq.Num }
 // Options are the TCP options every connection understands, as values.
 type Options struct {
 	MSS           uint16 // maximum segment size; 0: absent
-	WindowScale   int8   // shift count 0..255 as received, -1: absent
+	WindowScale   int8   // shift count as received, at most 127; -1: absent
 	SACKPermitted bool
 	Timestamps    bool // TSVal and TSEcr are meaningful
 	TSVal, TSEcr  uint32
