@@ -76,7 +76,7 @@ func ParseAll(seg *wire.Segment, checksum bool, s *Set) {
 		list = rest
 	}
 	s.Ignored[Fine] = 0
-	s.SumWrong = s.Has(SubDSS) && s.DSS.HasMap && s.DSS.HasSum != checksum
+	s.SumWrong = s.Has(SubDSS) && s.DSS.HasMap && !s.DSS.Infinite() && s.DSS.HasSum != checksum
 }
 
 // Parse reads one option into s: value is what follows kind and length, flags
