@@ -1,0 +1,426 @@
+//go:build linux
+
+package uplink
+
+import (
+	"context"
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sennit-net/sennit/bench/lab"
+	"github.com/sennit-net/sennit/tun"
+)
+
+// snapshot is everything of a namespace that Setup touches, as text.
+func snapshot(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	var b strings.Builder
+	for _, args := range [][]string{
+		{"ip", "-o", "link"}, {"ip", "-o", "addr"}, {"ip", "rule"}, {"ip", "-6", "rule"},
+		{"ip", "route", "show", "table", "all"}, {"ip", "-6", "route", "show", "table", "all"},
+		{"nft", "list", "ruleset"},
+		{"sh", "-c", "for f in $(find /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf -name '*forwarding' -o -name accept_ra -o -name rp_filter | sort); do echo $f $(cat $f); done"},
+	} {
+		r, err := h.Run(context.Background(), args[0], args[1:]...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString(strings.Join(args, " ") + "\n" + r.Stdout + "\n")
+	}
+	// Lifetimes, counters and the state words of veth devices move by themselves.
+	var lines []string
+	for _, l := range strings.Split(b.String(), "\n") {
+		lines = append(lines, strings.TrimSpace(l))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// same fails the test with the lines that differ.
+func same(t *testing.T, before, after string) {
+	t.Helper()
+	if before == after {
+		return
+	}
+	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for _, l := range a {
+		if !slices.Contains(b, l) {
+			t.Errorf("gone:  %s", l)
+		}
+	}
+	for _, l := range b {
+		if !slices.Contains(a, l) {
+			t.Errorf("added: %s", l)
+		}
+	}
+	if !t.Failed() {
+		t.Errorf("order changed:\n%s\n\n%s", before, after)
+	}
+}
+
+// setup runs Setup in the client's namespace.
+func setup(t *testing.T, l *lab.Lab, c Config) *Host {
+	t.Helper()
+	h, err := trySetup(l, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeIn(t, l, h) })
+	return h
+}
+
+func trySetup(l *lab.Lab, c Config) (h *Host, err error) {
+	err = l.Client.Do(func() error {
+		var err error
+		h, err = Setup(c)
+		return err
+	})
+	return h, err
+}
+
+func closeIn(t *testing.T, l *lab.Lab, h *Host) {
+	t.Helper()
+	if err := l.Client.Do(h.Close); err != nil {
+		t.Error(err)
+	}
+}
+
+var both = []LinkConfig{{Name: "wifi0"}, {Name: "cell0"}}
+
+func TestSetupLeavesNothing(t *testing.T) {
+	l := lab.ForTest(t, lab.Options{})
+	for name, c := range map[string]Config{
+		"per device":     {Links: both},
+		"all forwarding": {Links: both, AllForwarding: true},
+		"discovered":     {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.StateDir = t.TempDir()
+			before := snapshot(t, l.Client)
+			h := setup(t, l, c)
+			if during := snapshot(t, l.Client); during == before {
+				t.Error("Setup changed nothing")
+			}
+			closeIn(t, l, h)
+			same(t, before, snapshot(t, l.Client))
+			if left, _ := filepath.Glob(filepath.Join(c.StateDir, "*"+journalSuffix)); left != nil {
+				t.Errorf("journals left: %v", left)
+			}
+		})
+	}
+}
+
+func TestDiscover(t *testing.T) {
+	l := lab.ForTest(t, lab.Options{})
+	var found []Interface
+	err := l.Client.Do(func() (err error) { found, err = Discover(); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 2 || found[0].Name != "wifi0" || found[1].Name != "cell0" {
+		t.Fatalf("found %+v, want wifi0 and cell0 in the order of their metrics", found)
+	}
+	if found[0].Class != WiFi || found[1].Class != Cellular || !found[0].State.IPv4 || !found[0].State.IPv6 {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// ping sends one echo request into the link's device and waits for its answer.
+func ping(t *testing.T, l *Link, dst netip.Addr) bool {
+	t.Helper()
+	answered := make(chan bool, 1)
+	go func() {
+		buf := make([]byte, tun.MaxPacket)
+		for {
+			var m tun.Meta
+			n, err := l.Device.Read([][]byte{buf}, &m)
+			if err != nil {
+				answered <- false
+				return
+			}
+			if isReply(buf[:n], dst) {
+				answered <- true
+				return
+			}
+		}
+	}()
+	src := l.IPv4.Peer
+	if dst.Is6() {
+		src = l.IPv6.Peer
+	}
+	packet := echoRequest(src, dst)
+	for range 10 {
+		if err := l.Device.Write([][]byte{packet}, tun.Meta{}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case ok := <-answered:
+			return ok
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	// Wake the reader up; the device is of no use afterwards.
+	l.Device.Close()
+	<-answered
+	return false
+}
+
+// echoRequest builds an ICMP or ICMPv6 echo request (RFC 792, RFC 4443 §4.1).
+func echoRequest(src, dst netip.Addr) []byte {
+	icmp := []byte{8, 0, 0, 0, 0x12, 0x34, 0, 1, 's', 'e', 'n', 'n', 'i', 't'}
+	var ip, pseudo []byte
+	if dst.Is4() {
+		ip = append([]byte{0x45, 0, 0, byte(20 + len(icmp)), 0, 0, 0x40, 0, 64, 1, 0, 0}, append(src.AsSlice(), dst.AsSlice()...)...)
+		binary.BigEndian.PutUint16(ip[10:], sum(ip))
+	} else {
+		icmp[0] = 128
+		ip = append([]byte{0x60, 0, 0, 0, 0, byte(len(icmp)), 58, 64}, append(src.AsSlice(), dst.AsSlice()...)...)
+		pseudo = append(slices.Clone(ip[8:40]), 0, 0, 0, byte(len(icmp)), 0, 0, 0, 58)
+	}
+	binary.BigEndian.PutUint16(icmp[2:], sum(append(pseudo, icmp...)))
+	return append(ip, icmp...)
+}
+
+func sum(b []byte) uint16 {
+	var s uint32
+	for i := 0; i+1 < len(b); i += 2 {
+		s += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return ^uint16(s)
+}
+
+func isReply(p []byte, from netip.Addr) bool {
+	if from.Is4() {
+		return len(p) >= 28 && p[0]>>4 == 4 && netip.AddrFrom4([4]byte(p[12:16])) == from && p[20] == 0
+	}
+	return len(p) >= 48 && p[0]>>4 == 6 && netip.AddrFrom16([16]byte(p[8:24])) == from && p[40] == 129
+}
+
+func TestPingThroughEachLink(t *testing.T) {
+	for name, c := range map[string]Config{
+		"offload":               {Links: both},
+		"plain device":          {Links: both, NoOffload: true},
+		"forwarding everywhere": {Links: both, AllForwarding: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.ForTest(t, lab.Options{})
+			// The strictest host: answers on cell0 come from where wifi0 leads.
+			if err := l.Client.Sysctl("net.ipv4.conf.all.rp_filter", "1"); err != nil {
+				t.Fatal(err)
+			}
+			c.StateDir = t.TempDir()
+			h := setup(t, l, c)
+			for _, link := range h.Links() {
+				for _, dst := range []netip.Addr{l.Eth0.Addr4, l.Eth1.Addr6} {
+					before := received(t, l, link.Name)
+					if !ping(t, link, dst) {
+						r, _ := l.Client.Run(context.Background(), "nft", "list", "ruleset")
+						t.Fatalf("no answer from %v over %s\n%s", dst, link.Name, r.Stdout)
+					}
+					if received(t, l, link.Name) == before {
+						t.Errorf("the answer from %v did not come in at %s", dst, link.Name)
+					}
+				}
+			}
+		})
+	}
+}
+
+func received(t *testing.T, l *lab.Lab, device string) string {
+	t.Helper()
+	r, err := l.Client.Run(context.Background(), "cat", "/proc/net/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(r.Stdout, "\n") {
+		if name, counters, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && name == device {
+			return strings.Fields(counters)[1]
+		}
+	}
+	t.Fatalf("no device %s", device)
+	return ""
+}
+
+// TestIsNoRouter: somebody on a link's network who takes this host for a router
+// gets nowhere, although forwarding is on.
+func TestIsNoRouter(t *testing.T) {
+	for name, all := range map[string]bool{"per device": false, "all": true} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.ForTest(t, lab.Options{})
+			setup(t, l, Config{Links: both, StateDir: t.TempDir(), AllForwarding: all})
+			// The lab's router sends a packet for the server's far network to
+			// the client over wifi0, and waits for it to come out of cell0.
+			for _, r := range [][]string{
+				{"route", "replace", "203.0.113.0/24", "via", l.WiFi.Addr4.String()},
+				{"-6", "route", "replace", "2001:db8::/32", "via", l.WiFi.Addr6.String()},
+			} {
+				if err := l.Router.IP(r...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := sent(t, l.Client, "cell0")
+			ctx := context.Background()
+			l.Router.Run(ctx, "ping", "-c2", "-i0.2", "-W1", "203.0.113.7")
+			l.Router.Run(ctx, "ping", "-c2", "-i0.2", "-W1", "2001:db8::7")
+			if forwarded(t, l.Client) != 0 {
+				t.Errorf("the host forwarded %d packets of others", forwarded(t, l.Client))
+			}
+			if after := sent(t, l.Client, "cell0"); after != before {
+				t.Logf("cell0 sent %s, then %s packets", before, after)
+			}
+		})
+	}
+}
+
+func sent(t *testing.T, h *lab.Host, device string) string {
+	r, err := h.Run(context.Background(), "cat", "/sys/class/net/"+device+"/statistics/tx_packets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(r.Stdout)
+}
+
+// forwarded counts the packets that left as forwarded ones.
+func forwarded(t *testing.T, h *lab.Host) int {
+	t.Helper()
+	r, err := h.Run(context.Background(), "sh", "-c", "nstat -asz IpForwDatagrams Ip6OutForwDatagrams | awk 'NR>1 {n+=$2} END {print n+0}'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, c := range strings.TrimSpace(r.Stdout) {
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+func TestLinkChanges(t *testing.T) {
+	l := lab.ForTest(t, lab.Options{})
+	h := setup(t, l, Config{Links: both, StateDir: t.TempDir()})
+	changes := make(chan Change, 64)
+	h.Watch(func(c Change) { changes <- c })
+	expect := func(what string, ok func(Change) bool) {
+		t.Helper()
+		for {
+			select {
+			case c := <-changes:
+				if ok(c) {
+					return
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatalf("not told: %s", what)
+			}
+		}
+	}
+	start := time.Now()
+	if err := l.Down(l.WiFi); err != nil {
+		t.Fatal(err)
+	}
+	expect("wifi0 down", func(c Change) bool { return c.Link == "wifi0" && !c.State.Up })
+	t.Logf("link-down told %v after the command began", time.Since(start))
+	if err := l.Up(l.WiFi); err != nil {
+		t.Fatal(err)
+	}
+	full := State{Up: true, IPv4: true, IPv6: true}
+	expect("wifi0 up", func(c Change) bool { return c.Link == "wifi0" && c.State == full })
+	if !ping(t, h.Links()[0], l.Eth0.Addr4) {
+		t.Error("no answer over wifi0 after it came back")
+	}
+	// An address that goes takes its family with it.
+	if err := l.Client.IP("addr", "del", l.Cell.Addr4.String()+"/24", "dev", "cell0"); err != nil {
+		t.Fatal(err)
+	}
+	expect("cell0 without IPv4", func(c Change) bool { return c.Link == "cell0" && c.State == State{Up: true, IPv6: true} })
+	// The other side of the cable.
+	if err := l.Router.IP("link", "set", "r-cell0", "down"); err != nil {
+		t.Fatal(err)
+	}
+	expect("cell0 without carrier", func(c Change) bool { return c.Link == "cell0" && !c.State.Up })
+}
+
+func TestSecondInstance(t *testing.T) {
+	l := lab.ForTest(t, lab.Options{})
+	dir := t.TempDir()
+	before := snapshot(t, l.Client)
+	a := setup(t, l, Config{Links: both, StateDir: dir})
+	b := setup(t, l, Config{Links: both, StateDir: dir})
+	if a.Links()[0].TUN() == b.Links()[0].TUN() {
+		t.Fatal("two devices of one name")
+	}
+	for _, link := range slices.Concat(a.Links(), b.Links()) {
+		if !ping(t, link, l.Eth0.Addr4) || !ping(t, link, l.Eth0.Addr6) {
+			t.Errorf("no answer over %s", link.TUN())
+		}
+	}
+	// The first one ends: forwarding must stay on for the second.
+	closeIn(t, l, a)
+	if link := b.Links()[1]; !ping(t, link, l.Eth0.Addr4) || !ping(t, link, l.Eth0.Addr6) {
+		t.Error("the end of one instance cut the other off")
+	}
+	closeIn(t, l, b)
+	same(t, before, snapshot(t, l.Client))
+}
+
+// TestCleanupAfterKill: a process that dies in the middle of its work leaves
+// nothing that the next start does not take away.
+func TestCleanupAfterKill(t *testing.T) {
+	if dir := os.Getenv("SENNIT_TEST_KILLED"); dir != "" {
+		if _, err := Setup(Config{Links: both, StateDir: dir, AllForwarding: os.Getenv("SENNIT_TEST_ALL") != ""}); err != nil {
+			t.Fatal(err)
+		}
+		os.Stdout.WriteString("ready\n")
+		select {}
+	}
+	l := lab.ForTest(t, lab.Options{})
+	for _, all := range []string{"", "1"} {
+		dir := t.TempDir()
+		before := snapshot(t, l.Client)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		cmd := l.Client.Command(ctx, os.Args[0], "-test.run=^TestCleanupAfterKill$")
+		cmd.Env = append(os.Environ(), "SENNIT_TEST_KILLED="+dir, "SENNIT_TEST_ALL="+all)
+		waitReady(t, cmd)
+		live := setup(t, l, Config{Links: both[:1], StateDir: dir})
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait()
+		var left []Left
+		err := l.Client.Do(func() (err error) { left, err = Cleanup(dir); return err })
+		if err != nil || len(left) != 1 || len(left[0].Undone) == 0 {
+			t.Fatalf("Cleanup: %+v, %v", left, err)
+		}
+		if !ping(t, live.Links()[0], l.Eth0.Addr4) || !ping(t, live.Links()[0], l.Eth0.Addr6) {
+			t.Error("Cleanup took a live instance's things away")
+		}
+		closeIn(t, l, live)
+		same(t, before, snapshot(t, l.Client))
+	}
+}
+
+func waitReady(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 256)
+	n, _ := out.Read(b)
+	if !strings.HasPrefix(string(b[:n]), "ready") {
+		cmd.Process.Kill()
+		cmd.Wait()
+		t.Fatalf("helper process: %q", b[:n])
+	}
+}

@@ -1,0 +1,412 @@
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/sennit-net/sennit/tun"
+)
+
+// Host is the host side of all links of one process.
+type Host struct {
+	dir     string
+	config  Config
+	links   []*Link
+	journal *journal
+	others  []saved // journals of others, read under the lock
+	nft     string
+	fences  []fence
+	closed6 bool // forwarding of IPv6 was off for the whole host
+	monitor *monitor
+	once    sync.Once
+	closing error
+}
+
+// Setup takes away what dead processes left, then makes the host side of the
+// links. If anything fails nothing is left.
+func Setup(c Config) (*Host, error) {
+	if err := permitted(); err != nil {
+		return nil, err
+	}
+	chosen, err := choose(c)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := stateLock(c.stateDir())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	h := &Host{dir: c.stateDir(), config: c}
+	if h.journal, err = newJournal(h.dir); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := h.setup(chosen); err != nil {
+		return nil, errors.Join(explain(err), h.teardown())
+	}
+	return h, nil
+}
+
+// permitted tells early and clearly if a capability is missing.
+func permitted() error {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	if data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+		return fmt.Errorf("%w: making links needs the capability CAP_NET_ADMIN", ErrPermission)
+	}
+	return nil
+}
+
+// explain maps refusals that only a capability can lift.
+func explain(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, tun.ErrPermission) {
+		return fmt.Errorf("%w: %w", ErrPermission, err)
+	}
+	return err
+}
+
+// setup makes everything, in an order in which nobody is ever forwarded who
+// should not be: the filter stands before forwarding is switched on.
+func (h *Host) setup(chosen []Interface) error {
+	var err error
+	if _, err = cleanup(h.dir, h.journal); err != nil {
+		return fmt.Errorf("clean up after an earlier run: %w", err)
+	}
+	if h.others, err = readJournals(h.dir, h.journal); err != nil {
+		return err
+	}
+	if h.nft, err = freeNftName(); err != nil {
+		return nftError(err)
+	}
+	used, err := usedNetworks()
+	if err != nil {
+		return err
+	}
+	tables, err := h.usedTables()
+	if err != nil {
+		return err
+	}
+	for _, i := range chosen {
+		l := &Link{Interface: i}
+		if l.IPv4, err = pick4(used); err != nil {
+			return err
+		}
+		used = append(used, l.IPv4.Prefix())
+		if haveSysctl("net/ipv6") && i.MTU >= 1280 { // RFC 8200 §5
+			l.IPv6 = pick6()
+		}
+		for l.table = firstTable; tables[l.table]; l.table++ {
+		}
+		if l.table > lastTable {
+			return fmt.Errorf("no free routing table between %d and %d", firstTable, lastTable)
+		}
+		tables[l.table] = true
+		if err := h.openDevice(l); err != nil {
+			return err
+		}
+		h.links = append(h.links, l)
+	}
+	if err := h.closeFence(); err != nil {
+		return err
+	}
+	for _, l := range h.links {
+		if err := h.configure(l); err != nil {
+			return fmt.Errorf("link %s: %w", l.Name, err)
+		}
+	}
+	ns, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	h.monitor, err = startMonitor(h, ns)
+	return err
+}
+
+// openDevice makes the TUN device under the first free name.
+func (h *Host) openDevice(l *Link) error {
+	for n := 1; ; n++ {
+		name := deviceName(l.Name, n)
+		if _, err := net.InterfaceByName(name); err == nil && n < 100 {
+			continue
+		}
+		d, err := tun.Open(tun.Config{Name: name, MTU: l.MTU, NoOffload: h.config.NoOffload})
+		if errors.Is(err, tun.ErrNameInUse) && n < 100 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		l.Device, l.tunName = d, name
+		dev, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("device %s: %w", name, err)
+		}
+		l.index = dev.Attrs().Index
+		return nil
+	}
+}
+
+// closeFence builds the filter first as if all forwarding had been off, then
+// finds out by switching it on, then builds it as it shall be.
+func (h *Host) closeFence() error {
+	if err := h.journal.note(step{Kind: stepNft, Name: h.nft}); err != nil {
+		return err
+	}
+	for _, l := range h.links {
+		h.fences = append(h.fences, fence{tun: l.tunName, link: l.Name, peer4: l.IPv4.Peer, peer6: l.IPv6.Peer,
+			closed4: true, closed6: true})
+	}
+	if err := buildNft(h.nft, h.fences, true); err != nil {
+		return err
+	}
+	for i := range h.fences {
+		f := &h.fences[i]
+		old, err := h.claim(conf("ipv4", f.link, "forwarding"), "1")
+		if err != nil {
+			return fmt.Errorf("link %s: switch on IPv4 forwarding: %w", f.link, err)
+		}
+		f.closed4 = old == "0"
+		if f.peer6.IsValid() {
+			if err := h.forward6(f); err != nil {
+				return fmt.Errorf("link %s: switch on IPv6 forwarding: %w", f.link, err)
+			}
+		}
+	}
+	return buildNft(h.nft, h.fences, h.closed6)
+}
+
+// forward6 lets IPv6 packets from the link in. Linux 6.17 can do that per
+// device. Before, only for the whole host, which then also stops to listen to
+// routers unless accept_ra is 2.
+func (h *Host) forward6(f *fence) error {
+	f.closed6 = false
+	all := conf("ipv6", "all", "forwarding")
+	if v, err := readSysctl(all); err == nil && v != "0" {
+		if _, ours := h.claimed(all); !ours && !h.closed6 {
+			return nil // it forwards anyway
+		}
+	}
+	single := conf("ipv6", f.link, "force_forwarding")
+	if haveSysctl(single) && !h.config.AllForwarding {
+		old, err := h.claim(single, "1")
+		f.closed6 = old == "0"
+		return err
+	}
+	if h.closed6 {
+		return nil // switched on for an earlier link
+	}
+	devices, err := netlink.LinkList()
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		name := d.Attrs().Name
+		ra := conf("ipv6", name, "accept_ra")
+		if v, err := readSysctl(ra); err == nil && v == "1" {
+			if _, err := h.claim(ra, "2"); err != nil {
+				return err
+			}
+		}
+		own := conf("ipv6", name, "forwarding")
+		if v, err := readSysctl(own); err == nil && v == "1" {
+			if err := h.keep(own, v); err != nil {
+				return err
+			}
+		}
+	}
+	old, err := h.claim(all, "1")
+	h.closed6 = old == "0"
+	return err
+}
+
+// configure gives a link's device its sysctls and addresses, makes rules and
+// table, and switches it on.
+func (h *Host) configure(l *Link) error {
+	if err := l.tune(); err != nil {
+		return err
+	}
+	dev, err := netlink.LinkByIndex(l.index)
+	if err != nil {
+		return err
+	}
+	for _, p := range []Pair{l.IPv4, l.IPv6} {
+		if !p.IsValid() {
+			continue
+		}
+		bits := 8 * len(p.Host.AsSlice())
+		addr := &netlink.Addr{IPNet: &net.IPNet{IP: p.Host.AsSlice(), Mask: net.CIDRMask(p.Bits, bits)}}
+		if p.Host.Is6() {
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(dev, addr); err != nil {
+			return fmt.Errorf("address %s on %s: %w", p.Host, l.tunName, err)
+		}
+	}
+	if err := netlink.LinkSetUp(dev); err != nil {
+		return fmt.Errorf("switch on %s: %w", l.tunName, err)
+	}
+	_, routes, err := l.look()
+	if err != nil {
+		return err
+	}
+	for _, f := range l.families() {
+		if err := h.route(l, f, routes[f]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tune sets the sysctls of our own device. They go away with it.
+func (l *Link) tune() error {
+	set := [][2]string{
+		{conf("ipv4", l.tunName, "forwarding"), "1"},
+		{conf("ipv4", l.tunName, "send_redirects"), "0"},
+		// The greater of this and the value for all devices counts: loose even
+		// where the host is strict, never off where it is loose.
+		{conf("ipv4", l.tunName, "rp_filter"), "2"},
+	}
+	if l.IPv6.IsValid() {
+		set = append(set, [][2]string{
+			{conf("ipv6", l.tunName, "disable_ipv6"), "0"},
+			{conf("ipv6", l.tunName, "accept_ra"), "0"},
+			{conf("ipv6", l.tunName, "router_solicitations"), "0"},
+		}...)
+		for _, s := range [][2]string{
+			{conf("ipv6", l.tunName, "addr_gen_mode"), "1"}, // no link-local address
+			{conf("ipv6", l.tunName, "force_forwarding"), "1"},
+		} {
+			if haveSysctl(s[0]) {
+				set = append(set, s)
+			}
+		}
+	}
+	for _, s := range set {
+		if err := writeSysctl(s[0], s[1]); err != nil {
+			return fmt.Errorf("sysctl %s=%s: %w", s[0], s[1], err)
+		}
+	}
+	return nil
+}
+
+// families returns the address families of the link's device.
+func (l *Link) families() []int {
+	if l.IPv6.IsValid() {
+		return families[:]
+	}
+	return families[:1]
+}
+
+// route makes the table and the rules of one family. Three rules: for what
+// comes out of the device; for its source address alone, by which reverse path
+// checks of answers find the right interface; and for answers on their way
+// back, before any rule of somebody else.
+func (h *Host) route(l *Link, family int, main []netlink.Route) error {
+	if err := h.journal.note(step{Kind: stepTable, Family: family, Table: l.table}); err != nil {
+		return err
+	}
+	if err := l.syncTable(family, main); err != nil {
+		return err
+	}
+	peer := l.IPv4.Peer.String()
+	if family == unix.AF_INET6 {
+		peer = l.IPv6.Peer.String()
+	}
+	for _, s := range []step{{Iif: l.tunName}, {From: peer}, {To: peer}} {
+		s.Kind, s.Family, s.Table = stepRule, family, l.table
+		if err := h.journal.note(s); err != nil {
+			return err
+		}
+		if err := netlink.RuleAdd(s.rule()); err != nil {
+			return fmt.Errorf("%v: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// usedNetworks returns all networks that the host has addresses in or routes
+// to.
+func usedNetworks() ([]netip.Prefix, error) {
+	var used []netip.Prefix
+	add := func(n *net.IPNet) {
+		if n == nil {
+			return
+		}
+		ip, ok := netip.AddrFromSlice(n.IP)
+		ones, _ := n.Mask.Size()
+		if ip = ip.Unmap(); ok && ones > 0 && ip.Is4() {
+			used = append(used, netip.PrefixFrom(ip, ones).Masked())
+		}
+	}
+	addrs, err := netlink.AddrList(nil, unix.AF_INET)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		add(a.IPNet)
+	}
+	routes, err := allRoutes(unix.AF_INET)
+	for _, r := range routes {
+		add(r.Dst)
+	}
+	return used, err
+}
+
+// Spare returns one more pair of each family that collides with nothing.
+func (h *Host) Spare() (v4, v6 Pair, err error) {
+	used, err := usedNetworks()
+	if err != nil {
+		return v4, v6, err
+	}
+	v4, err = pick4(used)
+	return v4, pick6(), err
+}
+
+// Links returns the links in the order of the Config, or of preference.
+func (h *Host) Links() []*Link { return h.links }
+
+// Close takes everything away.
+func (h *Host) Close() error {
+	h.once.Do(func() {
+		unlock, err := stateLock(h.dir)
+		if err != nil {
+			h.closing = err
+			return
+		}
+		defer unlock()
+		h.closing = h.teardown()
+	})
+	return h.closing
+}
+
+// teardown reverts the journal, under the lock. What cannot be undone stays
+// noted for the next start.
+func (h *Host) teardown() error {
+	if h.monitor != nil {
+		h.monitor.stop()
+	}
+	for _, l := range h.links {
+		l.Device.Close()
+	}
+	others, err := readJournals(h.dir, h.journal)
+	if err != nil {
+		return err
+	}
+	_, err = undo(h.journal.steps, others, h.journal.owner.Netns)
+	if err != nil {
+		h.journal.f.Close()
+		return fmt.Errorf("clean up: %w", err)
+	}
+	h.journal.close()
+	return nil
+}
