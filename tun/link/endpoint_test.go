@@ -289,3 +289,47 @@ func TestFailedDeviceIsReported(t *testing.T) {
 		t.Errorf("reported %v", err)
 	}
 }
+
+// What WriteGather sends arrives as one packet, its checksum completed.
+func TestWriteGather(t *testing.T) {
+	da, db := tuntest.Pipe(tuntest.PipeOptions{Offload: true}, tuntest.PipeOptions{})
+	e, err := New(da, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hdr := tcpHeader(1000)
+	payload := bytes.Repeat([]byte{1, 2, 3, 4, 5}, 200)
+	if err := e.WriteGather(hdr, [][]byte{payload[:301], nil, payload[301:]}, stack.GSO{NeedsCsum: true}); err != nil {
+		t.Fatal(err)
+	}
+	var m tun.Meta
+	got := make([]byte, 1500)
+	n, err := db.Read([][]byte{got}, &m)
+	if err != nil || !bytes.Equal(got[40:n], payload) || m != (tun.Meta{}) {
+		t.Errorf("read %d bytes, %+v, %v", n, m, err)
+	}
+	if v := verify([][]byte{got[:n]}, n, m); v != computed {
+		t.Errorf("verdict %d, want computed", v)
+	}
+	if err := e.WriteGather(hdr[:30], nil, stack.GSO{NeedsCsum: true}); err == nil {
+		t.Error("half a header was sent")
+	}
+	if err := e.WriteGather(nil, nil, stack.GSO{NeedsCsum: true}); err == nil {
+		t.Error("nothing was sent")
+	}
+}
+
+// tcpHeader is an IPv4 and TCP header for n bytes of payload, with the sum of
+// the pseudo-header in the checksum field.
+func tcpHeader(n int) []byte {
+	p := make([]byte, 40)
+	ip := header.IPv4(p)
+	ip.Encode(&header.IPv4Fields{TotalLength: uint16(40 + n), TTL: 64, Protocol: protoTCP,
+		SrcAddr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), DstAddr: tcpip.AddrFrom4([4]byte{10, 0, 0, 2})})
+	ip.SetChecksum(^ip.CalculateChecksum())
+	h := header.TCP(p[20:])
+	h.Encode(&header.TCPFields{SrcPort: 1, DstPort: 2, SeqNum: 7, AckNum: 9, DataOffset: 20, Flags: header.TCPFlagAck})
+	h.SetChecksum(header.PseudoHeaderChecksum(header.TCPProtocolNumber, ip.SourceAddress(),
+		ip.DestinationAddress(), uint16(20+n)))
+	return p
+}

@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"gvisor.dev/gvisor/pkg/buffer"
-	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -120,7 +119,7 @@ func (e *Endpoint) receive(r *reader, n int, m tun.Meta) {
 		e.stats.notAttached.Add(1)
 		return
 	}
-	proto := tcpip.NetworkProtocolNumber(header.IPv6ProtocolNumber)
+	proto := header.IPv6ProtocolNumber
 	if r.packet[0][0]>>4 == 4 {
 		proto = header.IPv4ProtocolNumber
 	}

@@ -83,7 +83,25 @@ func (e *Endpoint) writePacket(pkt *stack.PacketBuffer) tcpip.Error {
 		s.add(b[k:])
 		skip -= k
 	}
-	m, whole, ok := s.meta(&pkt.GSOOptions)
+	return e.send(s, &pkt.GSOOptions)
+}
+
+// WriteGather sends one packet like WritePackets, without a PacketBuffer: hdr
+// is its IP and TCP header, payload the rest in order. It keeps nothing, and
+// any number of goroutines may call it at once.
+func (e *Endpoint) WriteGather(hdr []byte, payload [][]byte, gso stack.GSO) tcpip.Error {
+	s := e.scratch()
+	defer s.free()
+	s.add(hdr)
+	for _, b := range payload {
+		s.add(b)
+	}
+	return e.send(s, &gso)
+}
+
+// send sends the packet in s as g asks.
+func (e *Endpoint) send(s *scratch, g *stack.GSO) tcpip.Error {
+	m, whole, ok := s.meta(g)
 	if !ok {
 		e.stats.notSplit.Add(1)
 		return &tcpip.ErrMalformedHeader{}

@@ -148,8 +148,7 @@ func verifyTransport(packet [][]byte, proto byte, at, n int, pseudo uint16) verd
 			return malformed
 		}
 		n = l
-	case protoICMP:
-		pseudo = 0 // RFC 792: no pseudo-header
+	case protoICMP: // RFC 792: no pseudo-header
 		if sumRange(packet, at, n, 0) != 0xffff {
 			return badSum
 		}
