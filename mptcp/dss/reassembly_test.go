@@ -132,6 +132,27 @@ func TestReassemblyForgetsWhereItGrew(t *testing.T) {
 	r.list.check(t)
 }
 
+// Around pieces that have all the runs they may have, new ones are made.
+func TestReassemblyFullPieces(t *testing.T) {
+	for range 50 {
+		var r Reassembly
+		var l ledger
+		var cuts [maxJoined - 1]int
+		for i := range cuts {
+			cuts[i] = 1
+		}
+		for at := seq.Data(10); at < 500; at += 50 {
+			r.Insert(at, l.runs(make([]byte, maxJoined), cuts[:]...), 1000, nil)
+		}
+		r.Insert(5, l.runs(make([]byte, 500)), 1000, nil)
+		r.list.check(t)
+		out, _ := r.Insert(0, l.runs(make([]byte, 5)), 1000, nil)
+		if r.Next() != 505 || r.Waiting() != 0 || chunk.Total(out) != 505 {
+			t.Fatalf("next %d, %d wait", r.Next(), r.Waiting())
+		}
+	}
+}
+
 // RFC 8684 §3.8: data outside the window is dropped.
 func TestReassemblyEdge(t *testing.T) {
 	var r Reassembly
