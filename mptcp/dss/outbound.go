@@ -102,3 +102,15 @@ func (o *Outbound) Unacked(dst []Range) []Range {
 
 // Clear forgets every mapping: the subflow is gone.
 func (o *Outbound) Clear() { o.list, o.head = nil, 0 }
+
+// Covering returns the mapping kept here that carries the byte dsn; of several,
+// the last one declared.
+func (o *Outbound) Covering(dsn seq.Data) (Mapping, bool) {
+	live := o.list[o.head:]
+	for i := len(live) - 1; i >= 0; i-- {
+		if m := live[i]; m.DSN.BeforeEq(dsn) && dsn.Before(m.DSN.Add(m.Len)) {
+			return m, true
+		}
+	}
+	return Mapping{}, false
+}

@@ -24,6 +24,12 @@ func TestOutbound(t *testing.T) {
 	if got, want := o.Unacked(nil), []Range{{100, 20}, {150, 10}}; !slices.Equal(got, want) {
 		t.Errorf("unacked %v, want %v", got, want)
 	}
+	if m, ok := o.Covering(119); !ok || m.Off != 10 {
+		t.Errorf("covering 119: %+v", m)
+	}
+	if _, ok := o.Covering(120); ok {
+		t.Error("nothing carries 120")
+	}
 	// RFC 8684 §3.3.2: one of the two acknowledgements is not enough.
 	o.Acked(20)
 	if o.Len() != 3 {

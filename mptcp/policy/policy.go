@@ -89,11 +89,12 @@ const (
 	LocalRemoved                    // a local address, or its link, went away (Address)
 	RemoteAdded                     // ADD_ADDR accepted (RemoteID, Remote)
 	RemoteRemoved                   // REMOVE_ADDR (RemoteID)
-	SubflowUp                       // established (Subflow)
-	SubflowDown                     // closed or failed (Subflow, Err)
+	SubflowUp                       // established (Subflow, Address, Remote)
+	SubflowDown                     // closed or failed (Subflow, Address, Remote, Err)
 	SubflowStale                    // stopped acknowledging (Subflow)
 	SubflowRevived                  // acknowledges again (Subflow)
-	OpenFailed                      // a subflow could not be opened (Subflow, Err)
+	OpenFailed                      // a subflow could not be opened (Subflow, Address, Remote, Err)
+	Tick                            // the path manager's deadline has come
 )
 
 // Event is a path event.
@@ -114,7 +115,7 @@ type View struct {
 	DenyFirst bool           // C flag: no joins to Remote (RFC 8684 §3.1)
 	Local     []Address      // usable local addresses
 	Announced []Remote       // what ADD_ADDR brought, not yet removed
-	Subflows  []Path
+	Subflows  []Path // those asked for but not opened yet included
 }
 
 // Remote is an announced address.
@@ -160,4 +161,6 @@ type Command struct {
 type PathManager interface {
 	// Handle answers an event with commands, appended to cmds.
 	Handle(e Event, v View, cmds []Command) []Command
+	// Deadline returns when the path manager wants a Tick; 0: never.
+	Deadline() mono.Time
 }
