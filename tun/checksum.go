@@ -21,7 +21,8 @@ func sum(p []byte, acc uint64) uint64 {
 		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p[40:]), carry)
 		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p[48:]), carry)
 		acc, carry = bits.Add64(acc, binary.BigEndian.Uint64(p[56:]), carry)
-		acc += carry // cannot wrap: a sum that carried is not all ones
+		acc, carry = bits.Add64(acc, 0, carry)
+		acc += carry // a sum of all ones wraps once more
 		p = p[64:]
 	}
 	acc = uint64(fold(acc))
