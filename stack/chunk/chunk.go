@@ -36,6 +36,13 @@ func Wrap(data []byte, owner any, release func(*Chunk)) *Chunk {
 	return c
 }
 
+// Rewrap does to c what Wrap does to a new chunk: for owners that reuse their
+// chunks. c must have no reference left.
+func (c *Chunk) Rewrap(data []byte, owner any, release func(*Chunk)) {
+	c.data, c.Owner, c.release = data, owner, release
+	c.refs.Store(1)
+}
+
 var (
 	large = sync.Pool{New: func() any { return &Chunk{data: make([]byte, Size)} }}
 	small = sync.Pool{New: func() any { return &Chunk{data: make([]byte, Small)} }}

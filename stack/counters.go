@@ -1,0 +1,53 @@
+package stack
+
+import (
+	"iter"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"unicode"
+)
+
+// Counters count what happened in a stack. Read one with Load.
+type Counters struct {
+	SegmentsReceived  atomic.Uint64 // TCP segments with a good checksum; a super-segment is one
+	SegmentsSent      atomic.Uint64 // TCP segments; a super-segment is one
+	SendErrors        atomic.Uint64 // segments a link refused
+	LinkDownDropped   atomic.Uint64 // packets for or from a link that is down
+	Malformed         atomic.Uint64 // segments with an illegal header
+	BadChecksum       atomic.Uint64 // segments and ICMP errors whose checksum was wrong
+	ResetsSent        atomic.Uint64 // for segments without connection
+	ConnectionsOpened atomic.Uint64 // by dialing
+	ConnectionsServed atomic.Uint64 // accepted by a listener or HandleTCP
+	BacklogDropped    atomic.Uint64 // SYNs dropped because a listener was busy
+	PathErrors        atomic.Uint64 // ICMP errors given to a connection
+	StrayPathErrors   atomic.Uint64 // ICMP errors about no connection of ours
+	DatagramsDropped  atomic.Uint64 // of UDP flows whose reader was slow
+}
+
+// All yields every counter by its name in snake_case.
+func (c *Counters) All() iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		v := reflect.ValueOf(c).Elem()
+		for i := range v.NumField() {
+			n := v.Field(i).Addr().Interface().(*atomic.Uint64)
+			if !yield(snake(v.Type().Field(i).Name), n.Load()) {
+				return
+			}
+		}
+	}
+}
+
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// Counters returns the live counters of the stack.
+func (s *Stack) Counters() *Counters { return &s.counters }
