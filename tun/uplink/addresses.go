@@ -57,7 +57,7 @@ func after(a, b netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(bytes).Next()
 }
 
-// pick6 returns a pair out of a random unique local network (RFC 4193 §3.2.2):
+// pick6 returns a pair out of a random unique local network (RFC 4193 §3.1):
 // with 40 random bits nothing collides.
 func pick6() Pair {
 	var b [16]byte

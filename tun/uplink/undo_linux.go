@@ -68,17 +68,22 @@ func cleanup(dir string, own *journal) ([]Left, error) {
 // undo reverts steps, the last first. Sysctls that another live process of the
 // namespace claims are left to it.
 func undo(steps []step, others []saved, cookie uint64) (undone []string, err error) {
-	heirs := map[string]bool{}
+	heirs := map[string]string{}
 	for _, o := range others {
 		for _, s := range o.steps {
-			if s.Kind == stepSysctl && o.live && o.owner.Netns == cookie {
-				heirs[s.Path] = true
+			single := conf("ipv6", s.Iif, "force_forwarding")
+			switch {
+			case !o.live || o.owner.Netns != cookie:
+			case s.Kind == stepSysctl:
+				heirs[s.Path] = s.Set
+			case s.Kind == stepRule && s.Iif != "" && haveSysctl(single):
+				heirs[single] = "1"
 			}
 		}
 	}
 	var errs []error
 	for _, s := range slices.Backward(steps) {
-		if s.Kind == stepSysctl && heirs[s.Path] {
+		if _, ok := heirs[s.Path]; ok && s.Kind == stepSysctl {
 			continue
 		}
 		if err := s.undo(); err != nil {
@@ -86,6 +91,12 @@ func undo(steps []step, others []saved, cookie uint64) (undone []string, err err
 			continue
 		}
 		undone = append(undone, s.String())
+	}
+	// Linux resets force_forwarding of each device with forwarding of all.
+	for path, set := range heirs {
+		if haveSysctl(path) {
+			errs = append(errs, writeIfOther(path, set))
+		}
 	}
 	return undone, errors.Join(errs...)
 }
