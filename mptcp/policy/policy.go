@@ -105,6 +105,9 @@ type Event struct {
 	RemoteID uint8
 	Subflow  Subflow
 	Err      error
+	// Final tells that the peer does not want this path tried again: its
+	// MP_TCPRST was not transient (RFC 8684 §3.6).
+	Final bool
 }
 
 // View is the connection as a path manager sees it.
