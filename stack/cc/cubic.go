@@ -57,7 +57,7 @@ func (c *Cubic) Acked(a Ack) {
 		return
 	}
 	c.resume(a.Now)
-	if rest := c.slowStart(a.Bytes); rest > 0 {
+	if rest := c.slowStart(a); rest > 0 {
 		c.avoid(a, float64(rest)/float64(c.mss))
 	}
 }

@@ -22,7 +22,7 @@ func (r *Reno) Acked(a Ack) {
 	if !r.mayGrow(a) {
 		return
 	}
-	rest := r.slowStart(a.Bytes)
+	rest := r.slowStart(a)
 	if rest == 0 {
 		return
 	}

@@ -21,6 +21,7 @@ type window struct {
 	initial  int
 	cwnd     int
 	ssthresh int
+	start    hystart
 }
 
 func newWindow(c Config) window {
@@ -77,18 +78,26 @@ func (w *window) mayGrow(a Ack) bool {
 // Departs from RFC 5681 §3.1: the increment per ACK is not capped at one
 // segment. An ACK here may be for a whole super-segment, and counting bytes
 // already defeats ACK division (RFC 3465 §2.2).
-func (w *window) slowStart(bytes int) (rest int) {
+func (w *window) slowStart(a Ack) (rest int) {
 	if w.cwnd >= w.ssthresh {
-		return bytes
+		return a.Bytes
 	}
+	bytes, end := w.start.growth(a)
 	k := min(bytes, w.ssthresh-w.cwnd)
 	w.cwnd = min(w.cwnd+k, maxWindow)
+	if end {
+		w.ssthresh, w.start.over = w.cwnd, true
+	}
+	if w.cwnd < w.ssthresh || bytes < a.Bytes {
+		return 0
+	}
 	return bytes - k
 }
 
 // shrink sets ssthresh and the window after a congestion event that leaves
 // room for target bytes.
 func (w *window) shrink(e Event, target int) {
+	w.start.over = true // RFC 9406 §4.3: HyStart++ is for the first slow start
 	switch {
 	case e.Kind == Timeout && !e.First:
 		// RFC 5681 §3.1: ssthresh stays when the same data times out again.
