@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"sync"
+	"time"
 )
 
 // Content is a stream of n bytes that is the same every time and repeats
@@ -39,4 +40,32 @@ func Sum(n int64) string {
 	s := hex.EncodeToString(h.Sum(nil))
 	sums.Store(n, s)
 	return s
+}
+
+// GapHeader is where the upload handler reports the longest pause.
+const GapHeader = "X-Longest-Gap"
+
+// GapReader notes the longest time between two successful reads.
+type GapReader struct {
+	r       io.Reader
+	last    time.Time
+	Longest time.Duration
+	// At is when the longest pause began.
+	At time.Time
+}
+
+// NewGapReader reads from r. The wait for the first byte does not count.
+func NewGapReader(r io.Reader) *GapReader { return &GapReader{r: r} }
+
+// Read implements io.Reader.
+func (g *GapReader) Read(p []byte) (int, error) {
+	n, err := g.r.Read(p)
+	if n > 0 {
+		now := time.Now()
+		if gap := now.Sub(g.last); !g.last.IsZero() && gap > g.Longest {
+			g.Longest, g.At = gap, g.last
+		}
+		g.last = now
+	}
+	return n, err
 }

@@ -43,7 +43,8 @@ func (h *Host) ListenPacket(network string, addr netip.AddrPort) (pc net.PacketC
 // addresses, kernel MPTCP where it is enabled. It knows
 //
 //	GET  /bytes/N   N bytes of Content
-//	POST /upload    answers "COUNT SHA256" of what it got (PUT too)
+//	POST /upload    answers "COUNT SHA256" of what it got (PUT too), and in
+//	                GapHeader the longest pause between two pieces of it
 //	GET  /peer      answers the client's address and port
 func (l *Lab) ServeHTTP(port uint16) error { return l.serveHTTP(port, true) }
 
@@ -76,11 +77,13 @@ func Handler() http.Handler {
 	})
 	upload := func(w http.ResponseWriter, r *http.Request) {
 		h := sha256.New()
-		n, err := io.CopyBuffer(h, r.Body, make([]byte, 256<<10))
+		body := NewGapReader(r.Body)
+		n, err := io.CopyBuffer(h, body, make([]byte, 256<<10))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		w.Header().Set(GapHeader, body.Longest.String())
 		fmt.Fprintf(w, "%d %s\n", n, hex.EncodeToString(h.Sum(nil)))
 	}
 	mux.HandleFunc("POST /upload", upload)
