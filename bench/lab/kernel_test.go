@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,17 @@ func TestFamilies(t *testing.T) {
 // Close leaves nothing, and New removes what a dead process left.
 func TestCleanUp(t *testing.T) {
 	lab.Need(t)
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	stale := fmt.Sprintf("snt-%d-000000-client", dead.Process.Pid)
+	if out, err := exec.Command("ip", "netns", "add", stale).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.MkdirAll("/etc/netns/"+stale, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	l, err := lab.New(lab.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +196,7 @@ func TestCleanUp(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	for _, n := range names {
+	for _, n := range append(names, stale) {
 		for _, dir := range []string{"/run/netns/", "/etc/netns/"} {
 			if _, err := os.Stat(dir + n); err == nil {
 				t.Errorf("%s%s is still there", dir, n)
