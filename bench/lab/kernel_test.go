@@ -26,6 +26,7 @@ func kernelClient(t *testing.T, l *lab.Lab) {
 	for _, args := range [][]string{
 		{"mptcp", "limits", "set", "subflows", "8", "add_addr_accepted", "8"},
 		{"mptcp", "endpoint", "add", l.Cell.Addr4.String(), "dev", "cell0", "subflow"},
+		{"mptcp", "endpoint", "add", l.Cell.Addr6.String(), "dev", "cell0", "subflow"},
 	} {
 		if err := l.Client.IP(args...); err != nil {
 			t.Fatal(err)
@@ -64,7 +65,7 @@ func TestKernelToKernel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := mustRun(t, l.Client, "sh", "-c", fmt.Sprintf("mptcpize run curl -sS http://v4.server.test/bytes/%d | sha256sum", size))
+		out := mustRun(t, l.Client, "sh", "-c", fmt.Sprintf("mptcpize run curl -sS http://server.test/bytes/%d | sha256sum", size))
 		if !strings.HasPrefix(out, want) {
 			t.Errorf("content hash %s, want %s", out, want)
 		}

@@ -107,6 +107,13 @@ func (l *Lab) sysctls() error {
 		}
 		return err
 	}
+	// Nobody else is there to hold an address: without detection of duplicates
+	// link-local addresses work at once, and neighbour discovery with them.
+	for _, h := range []*Host{l.Client, l.Router, l.Server} {
+		if err := set(h, "net.ipv6.conf.all.accept_dad", "0", "net.ipv6.conf.default.accept_dad", "0"); err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		set(l.Router, "net.ipv4.ip_forward", "1", "net.ipv6.conf.all.forwarding", "1",
 			"net.ipv4.conf.all.rp_filter", "0", "net.ipv4.conf.default.rp_filter", "0"),
