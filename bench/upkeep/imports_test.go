@@ -19,7 +19,7 @@ var core = map[string][]string{
 	"stack/mono":    {},
 	"stack/seq":     {},
 	"stack/chunk":   {},
-	"stack/wire":    {"stack/seq", "stack/chunk"},
+	"stack/wire":    {"ecn", "stack/seq", "stack/chunk"},
 	"stack/cc":      {"stack/mono"},
 	"stack/rtt":     {"stack/mono"},
 	"stack/rack":    {"stack/mono", "stack/seq", "stack/wire"},
