@@ -10,27 +10,6 @@ import (
 	"time"
 )
 
-// OffloadOptions of CompareOffload.
-type OffloadOptions struct {
-	Rounds   int           // 0: 5
-	Duration time.Duration // of each transfer; 0: 2 s
-	Plain    bool          // TUN devices without offload
-	// Profile is a file for the CPU profile of Subject's transfers in Direction.
-	Profile   string
-	Subject   string
-	Direction Direction
-	// Only, if not empty, leaves out all subjects but this one.
-	Only string
-	// Progress, if not nil, is told every sample.
-	Progress func(Sample)
-}
-
-// Names of the subjects.
-const (
-	kernelVeth = "kernel/veth"
-	gvisorTUN  = "gvisor/tun"
-)
-
 // subject is one way to reach the peer.
 type subject struct {
 	name string
@@ -38,8 +17,8 @@ type subject struct {
 }
 
 // CompareOffload moves bulk data between the kernel's TCP in a network
-// namespace and, in turn, the kernel's TCP over a veth pair and gVisor's TCP
-// over our link. It needs root and Linux.
+// namespace and, in turn, the kernel's TCP over a veth pair, gVisor's TCP over
+// our link, and Sennit. It needs root and Linux.
 func CompareOffload(o OffloadOptions) (*Report, error) {
 	if o.Rounds == 0 {
 		o.Rounds = 5
@@ -47,7 +26,7 @@ func CompareOffload(o OffloadOptions) (*Report, error) {
 	if o.Duration == 0 {
 		o.Duration = 2 * time.Second
 	}
-	t, err := newTopology(1, o.Plain)
+	t, err := newTopology(2, o.Plain)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +36,16 @@ func CompareOffload(o OffloadOptions) (*Report, error) {
 		return nil, err
 	}
 	defer g.Close()
+	s, err := newSennitTCP(t.tuns[1], tunClient[1])
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
 	to := func(i int) netip.AddrPort { return netip.AddrPortFrom(tunPeer[i].Addr(), t.peer.port) }
 	subjects := []subject{
 		{kernelVeth, t.dialKernel},
 		{gvisorTUN, func(ctx context.Context) (net.Conn, error) { return g.dial(ctx, to(0)) }},
+		{sennitTUN, func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, to(1)) }},
 	}
 	return rounds(o, subjects)
 }

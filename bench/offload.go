@@ -125,3 +125,25 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	return t.Flush()
 }
+
+// OffloadOptions of CompareOffload.
+type OffloadOptions struct {
+	Rounds   int           // 0: 5
+	Duration time.Duration // of each transfer; 0: 2 s
+	Plain    bool          // TUN devices without offload
+	// Profile is a file for the CPU profile of Subject's transfers in Direction.
+	Profile   string
+	Subject   string
+	Direction Direction
+	// Only, if not empty, leaves out all subjects but this one.
+	Only string
+	// Progress, if not nil, is told every sample.
+	Progress func(Sample)
+}
+
+// Names of the subjects.
+const (
+	kernelVeth = "kernel/veth"
+	gvisorTUN  = "gvisor/tun"
+	sennitTUN  = "sennit/tun"
+)

@@ -88,7 +88,7 @@ func serveTransfer(c net.Conn) {
 		for {
 			n, err := c.Read(buf)
 			total += uint64(n)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				_ = binary.Write(c, binary.BigEndian, total)
 				return
 			}

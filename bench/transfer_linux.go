@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -90,7 +91,7 @@ func send(c net.Conn, d time.Duration) (Sample, error) {
 	if got != uint64(total) {
 		return s, fmt.Errorf("wrote %d bytes, the peer read %d", total, got)
 	}
-	if _, err := c.Read(buf); err != io.EOF {
+	if _, err := c.Read(buf); !errors.Is(err, io.EOF) {
 		return s, fmt.Errorf("after the count came %w instead of the end", err)
 	}
 	return s, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -25,9 +26,8 @@ type vnetDevice struct {
 	file    *os.File
 	conn    syscall.RawConn
 	ctl     int // a socket of the namespace the device was made in, for its MTU
-	closing sync.Once
 	ctlMu   sync.RWMutex // held for reading while ctl is used
-	closed  bool
+	closed  atomic.Bool
 
 	reader  transfer
 	writers sync.Pool // of *transfer
@@ -161,7 +161,7 @@ func (d *vnetDevice) Offload() Offload { return d.offload }
 func (d *vnetDevice) MTU() (int, error) {
 	d.ctlMu.RLock()
 	defer d.ctlMu.RUnlock()
-	if d.closed {
+	if d.closed.Load() {
 		return 0, os.ErrClosed
 	}
 	return getMTU(d.ctl, d.name)
@@ -179,15 +179,23 @@ func getMTU(ctl int, name string) (int, error) {
 }
 
 func (d *vnetDevice) Close() error {
-	err := os.ErrClosed
-	d.closing.Do(func() {
-		err = d.file.Close()
-		d.ctlMu.Lock()
-		d.closed = true
-		unix.Close(d.ctl)
-		d.ctlMu.Unlock()
-	})
+	if d.closed.Swap(true) {
+		return os.ErrClosed
+	}
+	err := d.file.Close()
+	d.ctlMu.Lock()
+	defer d.ctlMu.Unlock()
+	unix.Close(d.ctl)
 	return err
+}
+
+// failed returns err, or os.ErrClosed if the device was closed: the raw
+// connection has an error of its own for that.
+func (d *vnetDevice) failed(what string, err error) error {
+	if d.closed.Load() {
+		return os.ErrClosed
+	}
+	return fmt.Errorf("tun: %s %s: %w", what, d.name, err)
 }
 
 func (d *vnetDevice) Read(bufs [][]byte, m *Meta) (int, error) {
@@ -195,10 +203,10 @@ func (d *vnetDevice) Read(bufs [][]byte, m *Meta) (int, error) {
 	room := t.gather(bufs)
 	// RawConn waits in the runtime's poller, so that Close wakes it.
 	if err := d.conn.Read(t.readv); err != nil {
-		return 0, err
+		return 0, d.failed("read", err)
 	}
 	if t.errno != 0 {
-		return 0, fmt.Errorf("tun: read %s: %w", d.name, t.errno)
+		return 0, d.failed("read", t.errno)
 	}
 	n := t.n - vnetLen
 	if n < 0 || n > room {
@@ -217,10 +225,10 @@ func (d *vnetDevice) Write(bufs [][]byte, m Meta) error {
 	// Control only keeps the file open meanwhile: writers do not exclude each
 	// other, one write is one packet.
 	if err := d.conn.Control(t.writev); err != nil {
-		return err
+		return d.failed("write", err)
 	}
 	if t.errno != 0 {
-		return fmt.Errorf("tun: write %s: %w", d.name, t.errno)
+		return d.failed("write", t.errno)
 	}
 	return nil
 }

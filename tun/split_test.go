@@ -82,7 +82,7 @@ func split(packet [][]byte, m Meta) (out [][]byte, err error) {
 
 // decode checks both checksums of p with another implementation.
 func decode(t interface{ Errorf(string, ...any) }, p []byte) (gopacket.Packet, *layers.TCP) {
-	first := gopacket.LayerType(layers.LayerTypeIPv4)
+	first := layers.LayerTypeIPv4
 	if p[0]>>4 == 6 {
 		first = layers.LayerTypeIPv6
 	}
