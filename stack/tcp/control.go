@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"github.com/sennit-net/sennit/stack/mono"
 	"github.com/sennit-net/sennit/stack/seq"
 )
 
@@ -20,4 +21,89 @@ type PathError struct {
 	MTU  int
 	Seq  seq.Num // sequence number of the quoted segment (RFC 5927 §4)
 	Err  error   // what the application would be told; nil: by kind
+}
+
+// Least path MTUs believed.
+const (
+	floorMTU4 = 552 // RFC 1191 §3 allows 68; nothing real is below this
+	floorMTU6 = 1280
+)
+
+// plateaus are likely MTUs, for routers that do not say (RFC 1191 §7.1).
+var plateaus = [...]int{32000, 17914, 8166, 4352, 2002, 1492, 1006, 508}
+
+// Control takes an ICMP error. It is believed only if it quotes a segment in
+// flight (RFC 5927 §4.1), and never ends a synchronized connection (§5.2).
+func (c *Conn) Control(now mono.Time, e PathError) {
+	una := c.snd.una()
+	if c.life.over || !e.Seq.In(una, c.snd.nxt().Sub(una)) {
+		return
+	}
+	if e.Kind == PacketTooBig {
+		c.reduceMTU(now, e.MTU)
+		return
+	}
+	err := e.Err
+	if err == nil {
+		err = ErrUnreachable
+		if e.Kind == PortUnreachable {
+			err = ErrRefused
+		}
+	}
+	if c.life.state == SynSent {
+		// Departs from RFC 9293 §3.9.2.2 (MUST-56) for network and host
+		// unreachable: nothing is lost yet, and the caller has other addresses
+		// to try (RFC 5461 §4.1).
+		c.end(now, err)
+		return
+	}
+	c.life.soft = err
+	if c.recording() {
+		c.record(now, SoftError{err})
+	}
+}
+
+// reduceMTU takes a smaller path MTU: segments beyond it are sent again in
+// smaller ones, at once, and without blaming congestion (RFC 1191 §6.5,
+// RFC 8201 §4).
+func (c *Conn) reduceMTU(now mono.Time, mtu int) {
+	old := c.opt.mtu
+	if mtu <= 0 {
+		mtu = plateauBelow(old)
+	}
+	floor := floorMTU4
+	if c.isV6() {
+		floor = floorMTU6
+	}
+	mtu = max(mtu, floor)
+	if mtu >= old {
+		return
+	}
+	c.setMTU(now, mtu)
+	s := &c.snd
+	for i, p := range s.spans.live() {
+		if int(p.n) > c.opt.mss && !p.mark.has(sacked) {
+			s.spans.set(i, p.mark|lost)
+			c.loss.force = true
+		}
+	}
+}
+
+// setMTU changes the path MTU.
+func (c *Conn) setMTU(now mono.Time, mtu int) {
+	old := c.opt.mtu
+	c.opt.mtu = mtu
+	c.setMSS()
+	if c.recording() && mtu < old {
+		c.record(now, MTUReduced{old, mtu})
+	}
+}
+
+func plateauBelow(mtu int) int {
+	for _, p := range plateaus {
+		if p < mtu {
+			return p
+		}
+	}
+	return 68
 }

@@ -36,3 +36,20 @@ type Info struct {
 	LastReceived mono.Time // any acceptable segment
 	LastAcked    mono.Time // SND.UNA moved
 }
+
+// Info returns the connection as it is now.
+func (c *Conn) Info() Info {
+	i := Info{
+		State: c.life.state, Backoffs: c.loss.backoffs,
+		SRTT: c.rtt.SRTT(), RTTVar: c.rtt.Var(), MinRTT: c.rtt.Min(), RTO: c.rtt.RTO(), RcvRTT: c.rcv.rtt.srtt,
+		InFlight: c.pipe(), Unacked: c.snd.unacked(), SndWnd: c.snd.peer.wnd, RcvWnd: c.windowLeft(),
+		MSS: c.opt.mss, MTU: c.opt.mtu,
+		BytesSent: c.stat.sent, BytesAcked: c.snd.acked, BytesReceived: c.stat.received, BytesRetrans: c.stat.retrans,
+		SegsSent: c.stat.segsSent, SegsReceived: c.stat.segsIn, Retransmits: c.stat.retransIn,
+		LastSent: c.stat.lastSent, LastReceived: c.stat.lastReceived, LastAcked: c.snd.ackedAt,
+	}
+	if c.cc != nil {
+		i.Cwnd, i.Ssthresh = c.cc.Window()
+	}
+	return i
+}

@@ -92,6 +92,9 @@ const (
 	Discard                 // drop it without any further effect
 	DropData                // process ACK and window, drop the payload and FIN unacknowledged
 	Abort                   // send a RST (with the options AppendOptions gives for it) and close
+	// Signal is Proceed for a segment that was sent for its options: without
+	// SACK it must not count as a duplicate ACK (RFC 8684 §3).
+	Signal
 )
 
 // Change is a change of a connection's state that its Upper hears of.

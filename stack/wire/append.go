@@ -3,10 +3,10 @@ package wire
 import "encoding/binary"
 
 // OptionLen returns the bytes of options o will take, padding included.
-func OptionLen(o *Options) int { return (o.size() + 3) &^ 3 }
+func OptionLen(o *Options) int { return (o.Used() + 3) &^ 3 }
 
-// size returns the bytes of options without padding.
-func (o *Options) size() int {
+// Used returns the bytes the options take, without padding.
+func (o *Options) Used() int {
 	n := int(o.nOther)
 	if o.MSS != 0 {
 		n += 4
@@ -66,7 +66,7 @@ func appendOptions(b []byte, o *Options, n int) []byte {
 	if o.Timestamps {
 		// RFC 7323 appendix A: two NOPs in front align the values, where there
 		// are two bytes of padding to use.
-		if o.MSS == 0 && !o.SACKPermitted && n-o.size() == 2 {
+		if o.MSS == 0 && !o.SACKPermitted && n-o.Used() == 2 {
 			b = append(b, kindNOP, kindNOP)
 		}
 		b = append(b, kindTime, 10)

@@ -80,6 +80,11 @@ type Options struct {
 // and value, one after the other without padding.
 func (o *Options) Other() []byte { return o.other[:o.nOther] }
 
+// OtherBuffer returns the memory behind Other, empty: appending up to
+// MaxOptions bytes to it and handing the result to SetOther copies nothing
+// anew.
+func (o *Options) OtherBuffer() []byte { return o.other[:0] }
+
 // SetOther replaces those options. It panics beyond MaxOptions bytes.
 func (o *Options) SetOther(b []byte) { o.nOther = uint8(copy(o.other[:len(b)], b)) }
 

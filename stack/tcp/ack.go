@@ -1,0 +1,257 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/sennit-net/sennit/stack/cc"
+	"github.com/sennit-net/sennit/stack/mono"
+	"github.com/sennit-net/sennit/stack/wire"
+)
+
+// feedback is what one ACK brought.
+type feedback struct {
+	acked     int // bytes newly acknowledged cumulatively
+	fresh     int // bytes newly known to have arrived: acked or SACKed for the first time
+	newSACK   int // bytes newly SACKed
+	finAcked  bool
+	resent    bool      // something retransmitted is among the acknowledged
+	oldest    mono.Time // when the first fresh, never retransmitted bytes were sent
+	newest    mono.Time // when the last of them were
+	pipe      int       // in flight before
+	unacked   int       // outstanding before
+	sameWnd   bool      // the peer's window did not change
+	wasClosed bool      // the peer's window was closed before
+}
+
+// processAck is the fifth check's effect: SND.UNA, SACK, window, recovery,
+// congestion control, timers.
+func (c *Conn) processAck(now mono.Time, seg *wire.Segment) {
+	if seg.Ack.Before(c.snd.una()) {
+		// An old one, within what RFC 5961 §5.2 tolerates: nothing to learn.
+		return
+	}
+	s := &c.snd
+	f := feedback{pipe: c.pipe(), unacked: s.unacked(), wasClosed: s.usable() <= 0}
+	old := s.peer.wnd
+	c.takeWindow(seg)
+	f.sameWnd = old == s.peer.wnd
+	c.advanceUna(now, seg, &f)
+	if c.opt.sack && seg.NSACK > 0 {
+		c.takeSACK(seg, &f)
+	}
+	c.measure(now, seg, &f)
+	c.recover(now, seg, &f)
+	c.inform(now, seg, &f)
+	c.afterAck(now, &f)
+}
+
+// takeWindow updates SND.WND (RFC 9293 §3.10.7.4; the window of an old segment
+// must not replace a newer one).
+func (c *Conn) takeWindow(seg *wire.Segment) {
+	w := &c.snd.peer
+	if !seg.Ack.After(c.snd.una()) && !seg.Seq.After(w.wl1) && (seg.Seq != w.wl1 || seg.Ack.Before(w.wl2)) {
+		return
+	}
+	w.wnd = int(seg.Window) << c.opt.sndShift
+	w.max = max(w.max, w.wnd)
+	w.wl1, w.wl2 = seg.Seq, seg.Ack
+}
+
+// advanceUna moves SND.UNA to SEG.ACK.
+func (c *Conn) advanceUna(now mono.Time, seg *wire.Segment, f *feedback) {
+	s := &c.snd
+	if !seg.Ack.After(s.una()) {
+		return
+	}
+	off := s.offOf(seg.Ack)
+	if s.fin >= finSent && off > s.sent {
+		s.fin, f.finAcked = finAcked, true
+	}
+	off = min(off, s.sent)
+	s.since, s.ackedAt = now, now
+	f.acked = int(off - s.acked)
+	if f.acked == 0 {
+		return
+	}
+	k := s.spans.cut(off)
+	for _, p := range s.spans.live()[:k] {
+		f.resent = f.resent || p.mark.has(resent)
+		if !p.mark.has(sacked) {
+			f.fresh += int(p.n)
+			f.saw(p)
+		}
+	}
+	s.spans.drop(k)
+	s.bytes.Discard(f.acked)
+	s.acked = off
+}
+
+// saw notes a span that newly arrived, for its send time.
+func (f *feedback) saw(p span) {
+	if p.mark.has(resent) {
+		return
+	}
+	if f.oldest == 0 {
+		f.oldest = p.sentAt
+	}
+	f.newest = max(f.newest, p.sentAt)
+}
+
+// takeSACK marks what the blocks say (RFC 2018, RFC 6675 §5 step A).
+func (c *Conn) takeSACK(seg *wire.Segment, f *feedback) {
+	s := &c.snd
+	for i, b := range seg.SACK[:seg.NSACK] {
+		if !b.Left.Before(b.Right) || b.Right.After(s.nxt()) {
+			continue
+		}
+		if i == 0 && duplicateReport(seg) {
+			c.loss.dsacks++
+			continue
+		}
+		if b.Left.Before(s.una()) {
+			continue
+		}
+		from, to := s.offOf(b.Left), min(s.offOf(b.Right), s.sent)
+		if from >= to {
+			continue
+		}
+		for k := range c.sackRange(from, to) {
+			f.newSACK += int(k.n)
+			f.fresh += int(k.n)
+			f.saw(k)
+		}
+		s.spans.top = max(s.spans.top, to)
+	}
+}
+
+// duplicateReport reports whether the first block is a DSACK: below the
+// cumulative ACK of the same segment, or within the second block
+// (RFC 2883 §4; SND.UNA has no say in it, §5).
+func duplicateReport(seg *wire.Segment) bool {
+	b := seg.SACK[0]
+	if b.Left.Before(seg.Ack) {
+		return true
+	}
+	return seg.NSACK > 1 && b.Left.AfterEq(seg.SACK[1].Left) && b.Right.BeforeEq(seg.SACK[1].Right)
+}
+
+// sackRange marks [from,to) and yields each span as it was before, if that is
+// news.
+func (c *Conn) sackRange(from, to uint64) func(func(span) bool) {
+	return func(yield func(span) bool) {
+		s := &c.snd.spans
+		// A peer may ask for borders anywhere, each of which costs a span.
+		fine := len(s.live()) < 1024+2*c.snd.unacked()/c.opt.mss
+		i, j := s.find(from), 0
+		if fine {
+			i = s.cut(from)
+			j = s.cut(to)
+		} else if j = s.find(to); i < len(s.live()) && s.live()[i].off < from {
+			i++
+		}
+		for ; i < j; i++ {
+			p := s.live()[i]
+			if p.mark.has(sacked) {
+				continue
+			}
+			s.set(i, p.mark&resent|sacked)
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// measure takes a round-trip sample if this ACK has one: from send times where
+// nothing was retransmitted (Karn's rule, RFC 6298 §3), else from the echoed
+// timestamp, which tells which transmission arrived.
+func (c *Conn) measure(now mono.Time, seg *wire.Segment, f *feedback) {
+	if f.resent {
+		if c.opt.timestamps && f.acked > 0 {
+			c.sampleTimestamp(now, seg)
+		}
+		return
+	}
+	if f.oldest == 0 {
+		return
+	}
+	c.rtt.Sample(now, now.Sub(f.oldest), max(f.unacked/(2*c.opt.mss), 1))
+	c.rtt.Progress()
+}
+
+// sampleTimestamp takes a sample from TSecr (RFC 7323 §4.1).
+func (c *Conn) sampleTimestamp(now mono.Time, seg *wire.Segment) {
+	if !seg.Timestamps || seg.TSEcr == 0 {
+		return
+	}
+	d := int32(c.tsClock(now) - seg.TSEcr)
+	if d < 0 || msec(d) > 2*time.Minute {
+		return
+	}
+	c.rtt.Sample(now, max(msec(d), time.Millisecond), 1)
+	c.rtt.Progress()
+}
+
+func msec(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// inform tells congestion control what arrived.
+func (c *Conn) inform(now mono.Time, seg *wire.Segment, f *feedback) {
+	marked := 0
+	if c.cfg.ECN != nil {
+		var congested bool
+		if marked, congested = c.cfg.ECN.Acked(now, seg, f.fresh); congested && c.loss.mode == calm {
+			c.cc.Congested(cc.Event{Now: now, Kind: cc.ECN, InFlight: f.unacked})
+		}
+	}
+	if f.fresh == 0 {
+		return
+	}
+	a := cc.Ack{
+		Now: now, Bytes: f.fresh, InFlight: f.pipe,
+		SRTT: c.rtt.SRTT(), MinRTT: c.rtt.Min(),
+		AppLimited: !c.snd.limited, Recovery: c.loss.mode == fast, Marked: marked,
+	}
+	if f.newest != 0 && !f.resent {
+		a.RTT = max(now.Sub(f.newest), 1)
+	}
+	c.cc.Acked(a)
+	if c.recording() {
+		c.noteWindowChange(now)
+	}
+}
+
+func (c *Conn) noteWindowChange(now mono.Time) {
+	cwnd, ssthresh := c.cc.Window()
+	if cwnd == c.loss.toldCwnd {
+		return
+	}
+	c.loss.toldCwnd = cwnd
+	c.record(now, CwndChanged{cwnd, ssthresh, c.pipe()})
+}
+
+// afterAck sets timers and tells the Upper.
+func (c *Conn) afterAck(now mono.Time, f *feedback) {
+	s := &c.snd
+	if s.usable() <= 0 || c.at.runs(tPersist) {
+		// RFC 9293 §3.8.6 (SHLD-17), §3.8.6.1 (MUST-37): as long as the peer
+		// answers, a closed window is no reason to give up.
+		s.since = now
+	}
+	if f.acked > 0 || f.finAcked {
+		// RFC 6298 §5.2, §5.3.
+		c.at.stop(tRetransmit)
+		if s.outstanding() {
+			c.armRetransmit(now)
+		}
+		if c.loss.backoffs > 0 {
+			c.loss.backoffs = 0
+			c.cfg.Upper.Changed(now, Recovered)
+		}
+	}
+	if f.acked > 0 {
+		c.cfg.Upper.Acked(now, s.acked)
+	}
+	if f.finAcked {
+		c.finAcknowledged(now)
+	}
+}
