@@ -98,8 +98,8 @@ func (s *Stack) refuse(in *Incoming, options []byte) {
 	s.sendLoose(in.nic, in.Local, in.Remote, &out)
 }
 
-// taken notes that the payload went to a machine.
-func (in *Incoming) taken() {
+// Took notes that the payload went to a machine.
+func (in *Incoming) Took() {
 	clear(in.Segment.Payload)
 	in.Segment.Payload = in.Segment.Payload[:0]
 }

@@ -122,7 +122,7 @@ func (s *Stack) serve(in *Incoming, h Hooks, f func(*Path) Machine) (*Sock, erro
 	k.Do(func(now mono.Time) {
 		k.Attach(0, p)
 		k.machine.Receive(now, 0, in.Segment)
-		in.taken()
+		in.Took()
 	})
 	return k, nil
 }

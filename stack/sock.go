@@ -131,6 +131,10 @@ func (k *Sock) path(sub int) *Path {
 // to Do, Look or Step.
 func (k *Sock) Path(sub int) *Path { return k.path(sub) }
 
+// Tuning returns what the application set last. Call it from a function given
+// to Do, Look or Step.
+func (k *Sock) Tuning() tcp.Tuning { return k.tuning }
+
 // Settled is closed when the handshake is done or the machine has ended.
 func (k *Sock) Settled() <-chan struct{} { return k.life.settled }
 

@@ -64,7 +64,9 @@ type Stack struct {
 	closed  atomic.Bool
 	closeMu sync.Mutex
 	closers map[closer]struct{} // what Close has to end
-	running sync.WaitGroup      // goroutines the stack started itself
+	// extensions belong to layers above, see Extension.
+	extensions map[any]any
+	running    sync.WaitGroup // goroutines the stack started itself
 }
 
 // closer is something that lives in a stack and ends with it.

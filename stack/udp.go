@@ -30,7 +30,7 @@ type UDPConn struct {
 	def     uint8      // of Write and WriteTo; guarded by sending
 
 	mu     sync.Mutex
-	io     [2]gate // reading, writing
+	io     [2]gate   // reading, writing
 	events [2]uint64 // how often ep reported to be ready
 	closed bool
 }
