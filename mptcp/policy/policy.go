@@ -118,7 +118,7 @@ type View struct {
 	DenyFirst bool           // C flag: no joins to Remote (RFC 8684 §3.1)
 	Local     []Address      // usable local addresses
 	Announced []Remote       // what ADD_ADDR brought, not yet removed
-	Subflows  []Path // those asked for but not opened yet included
+	Subflows  []Path         // those asked for but not opened yet included
 }
 
 // Remote is an announced address.

@@ -1,8 +1,6 @@
 package sched
 
 import (
-	"time"
-
 	"github.com/sennit-net/sennit/mptcp/policy"
 	"github.com/sennit-net/sennit/stack/mono"
 )
@@ -28,13 +26,16 @@ func (MinRTT) Allow(r policy.Request) int {
 	}
 	left, first := r.Unsent, true
 	for i := range r.Subs {
-		s := &r.Subs[i]
-		if s == asker || tierOf(s) != t || !faster(s, asker) {
-			continue
+		if s := &r.Subs[i]; s != asker && tierOf(s) == t && faster(s, asker) {
+			first = false
+			left -= max(s.Room, 0)
 		}
-		first = false
-		left -= max(s.Room, 0)
-		if s.Room <= 0 && worthWaiting(s, asker, r.Unsent) {
+	}
+	if left <= 0 {
+		return 0
+	}
+	for i := range r.Subs {
+		if s := &r.Subs[i]; s != asker && tierOf(s) == t && faster(s, asker) && worthWaiting(s, asker, left) {
 			return 0
 		}
 	}
@@ -43,7 +44,7 @@ func (MinRTT) Allow(r policy.Request) int {
 	if !first && asker.Room <= 0 {
 		return 0
 	}
-	return max(left, 0)
+	return left
 }
 
 // Reinject answers policy.Scheduler.
@@ -51,22 +52,21 @@ func (MinRTT) Reinject(_ mono.Time, lost policy.Subflow, subs []policy.Snapshot)
 	return reinject(lost, subs)
 }
 
-// worthWaiting reports whether a faster subflow with a full window would
-// deliver all that is unsent before the slow one could, sent now: the idea of
-// the ECF and BLEST schedulers. It is about small ends only, since a bulk
-// transfer has more unsent than a round trip's worth; and only while ACKs are
-// under way that will make room.
-func worthWaiting(fast, slow *policy.Snapshot, unsent int) bool {
-	if fast.InFlight == 0 || fast.SRTT == 0 || slow.SRTT == 0 || fast.Window <= 0 {
+// worthWaiting reports whether a faster subflow, once its window is full, would
+// deliver the rest sooner than the slow one could, sent now: the idea of the
+// ECF and BLEST schedulers. It is about small ends only, since a bulk transfer
+// has more unsent than a round trip's worth; and only while ACKs are, or will
+// be, under way that make room.
+func worthWaiting(fast, slow *policy.Snapshot, rest int) bool {
+	if fast.InFlight == 0 && fast.Room <= 0 || fast.SRTT == 0 || slow.SRTT == 0 || fast.Window <= 0 {
 		return false
 	}
 	rate := fast.Delivered
 	if rate <= 0 {
 		rate = float64(fast.Window) / fast.SRTT.Seconds()
 	}
-	drain := time.Duration(float64(unsent) / rate * float64(time.Second))
 	// A quarter more, and the jitter of both, is the doubt's benefit: waiting
 	// for nothing costs more than a little reordering.
-	wait := drain + fast.SRTT/2 + fast.SRTT/8
-	return wait+max(fast.RTTVar, slow.RTTVar) < slow.SRTT/2
+	wait := float64(rest+max(fast.Room, 0))/rate + (fast.SRTT/2 + fast.SRTT/8 + max(fast.RTTVar, slow.RTTVar)).Seconds()
+	return wait < (slow.SRTT / 2).Seconds()
 }
