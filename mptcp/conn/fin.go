@@ -8,9 +8,7 @@ import (
 	"github.com/sennit-net/sennit/stack/tcp"
 )
 
-// finDue reports whether our DATA_FIN belongs on segments: everything written
-// has been sent, and the peer has not acknowledged the DATA_FIN yet
-// (RFC 8684 §3.3.3). It rides on every pure ACK until then.
+// finDue reports whether our DATA_FIN is out and not acknowledged yet.
 func (c *Conn) finDue() bool { return c.end.finSent && !c.end.finAcked }
 
 // sendFin sends the DATA_FIN, or sends it again, on the subflow that was
@@ -26,13 +24,11 @@ func (c *Conn) sendFin() {
 			best = s
 		}
 	}
-	if best != nil {
-		best.acts.ack = true
-	}
-	if c.snd.backoffs > 1 {
+	for _, s := range c.subs {
 		// The best was not good enough, twice: all of them.
-		for _, s := range c.subs {
-			s.acts.ack = s.acts.ack || s.stage == established
+		if s == best || c.snd.backoffs > 1 && s.stage == established {
+			s.opts.fin = true
+			s.acts.ack = true
 		}
 	}
 }

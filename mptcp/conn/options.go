@@ -52,7 +52,8 @@ func (s *subflow) appendDSS(out tcp.Outgoing, room int, b []byte) []byte {
 		if ok {
 			setMapping(&d, m)
 		}
-	} else if c.finDue() {
+	} else if s.opts.fin && c.finDue() {
+		s.opts.fin = false
 		d.HasMap, d.Fin, d.DSN8 = true, true, true
 		d.DSN, d.Len = c.snd.end(), 1
 		if c.keys.checksum {

@@ -47,6 +47,7 @@ type optionState struct {
 	ackOff   uint64    // stream offset the peer has acknowledged
 	unmapped mono.Time // when bytes without a mapping are given up on
 	due      [][]byte  // signals for the next pure ACKs
+	fin      bool      // the next pure ACK carries our DATA_FIN
 	reset    resetCode
 }
 
