@@ -9,6 +9,7 @@ import (
 	"github.com/sennit-net/sennit/stack/seq"
 )
 
+// RFC 8684 §3.3.6: what to send again elsewhere is what no Data ACK covers.
 func TestOutbound(t *testing.T) {
 	var o Outbound
 	o.Add(Mapping{Off: 0, DSN: 100, Len: 10})

@@ -354,6 +354,8 @@ func segment(flags wire.Flags, opts ...[]byte) *wire.Segment {
 	return seg
 }
 
+// RFC 8684 §7.1: kind 30 and no other is MPTCP; RFC 8684 §7.2: subtype 0xf is
+// experimental, and unknown here.
 func TestParseAll(t *testing.T) {
 	other := []byte{254, 4, 1, 2}
 	dss := (&DSS{HasAck: true, Ack: 9}).Append(nil)

@@ -89,6 +89,7 @@ func open(a policy.Address, remote netip.AddrPort) string {
 	return fmt.Sprintf("open %v %v", a.Addr, remote)
 }
 
+// RFC 8684 §3.9.1: joins go to the address and port of the first subflow.
 func TestOnePerLink(t *testing.T) {
 	w := start(t, wifi, server, wifi, cell)
 	w.expect(policy.Event{Kind: policy.Confirmed}, open(cell, server))

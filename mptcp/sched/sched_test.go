@@ -40,7 +40,7 @@ func TestMinRTT(t *testing.T) {
 		{"more than the fast one takes", 50000, []policy.Snapshot{fast, slow}, []int{50000, 40000}},
 		{"the order of the list is nothing", 50000, []policy.Snapshot{slow, fast}, []int{40000, 50000}},
 		{"the fast one is full", 100000, []policy.Snapshot{full, slow}, []int{100000, 100000}},
-		{"all are full: only the first is asked on", 100000, []policy.Snapshot{full, sub(1, 50*ms, 30000, 0)}, []int{100000, 0}},
+		{"RFC 9293 §3.8.6.1 all are full: only the first may probe", 100000, []policy.Snapshot{full, sub(1, 50*ms, 30000, 0)}, []int{100000, 0}},
 		{"no sample comes last", 9000, []policy.Snapshot{sub(0, 0, 14000, 14000), slow}, []int{0, 9000}},
 		{"no sample, the older first", 9000, []policy.Snapshot{sub(1, 0, 14000, 14000), sub(0, 0, 14000, 14000)}, []int{0, 9000}},
 		{"equal, the older first", 9000, []policy.Snapshot{fast, sub(1, 20*ms, 30000, 10000)}, []int{9000, 0}},
