@@ -34,7 +34,7 @@ func (c *Conn) processPayload(now mono.Time, seg *wire.Segment) {
 	if off == c.rcv.off && !c.rcv.holes() {
 		n = seg.Len()
 		c.deliver(now, seg.Payload)
-		seg.Payload = seg.Payload[:0]
+		seg.Payload, seg.Seq = seg.Payload[:0], seg.Seq.Add(n) // a FIN comes behind the text
 		c.delayAck(now, seg, n)
 		return
 	}
@@ -67,6 +67,7 @@ func (c *Conn) trim(now mono.Time, seg *wire.Segment) bool {
 		kept := chunk.Range(c.rcv.scratch[:0], seg.Payload, from, to-from)
 		chunk.ReleaseAll(seg.Payload)
 		seg.Payload = append(seg.Payload[:0], kept...)
+		clear(kept)
 		c.rcv.scratch = kept[:0]
 		seg.Seq = seg.Seq.Add(from)
 	}
