@@ -31,6 +31,7 @@ const (
 //
 // It belongs to one connection.
 type PerLink struct {
+	ready     bool // joins and announcements are allowed
 	tries     []try
 	announced []netip.Addr
 }
@@ -57,6 +58,8 @@ func NewPerLink() *PerLink { return &PerLink{} }
 func (p *PerLink) Handle(e policy.Event, v policy.View, cmds []policy.Command) []policy.Command {
 	at := pair{unmap(e.Address.Addr), e.Remote}
 	switch e.Kind {
+	case policy.Confirmed:
+		p.ready = true
 	case policy.LocalAdded, policy.LocalRemoved:
 		// A link that comes, or comes back, is tried at once.
 		p.tries = slices.DeleteFunc(p.tries, func(t try) bool { return t.local == at.local })
@@ -71,7 +74,11 @@ func (p *PerLink) Handle(e policy.Event, v policy.View, cmds []policy.Command) [
 	case policy.SubflowDown, policy.OpenFailed:
 		p.failed(at, e.Final, &v)
 	}
-	if !v.Initiator {
+	// RFC 8684 §3.1: nothing before the first DSS.
+	switch {
+	case !p.ready:
+		return cmds
+	case !v.Initiator:
 		return p.announce(&v, cmds)
 	}
 	return p.open(&v, cmds)

@@ -101,6 +101,14 @@ func TestOnePerLink(t *testing.T) {
 	}
 }
 
+// RFC 8684 §3.1: no join before a DSS has come on the first subflow.
+func TestNothingBeforeConfirmed(t *testing.T) {
+	w := start(t, wifi, server, wifi, cell)
+	w.expect(policy.Event{Kind: policy.SubflowUp, Address: wifi, Remote: server})
+	w.expect(policy.Event{Kind: policy.LocalAdded, Address: cell})
+	w.expect(policy.Event{Kind: policy.Confirmed}, open(cell, server))
+}
+
 // Both ends are of one family; a link without the right one waits for an
 // announcement.
 func TestFamilies(t *testing.T) {
@@ -136,6 +144,7 @@ func TestAnnouncedNonsense(t *testing.T) {
 	for _, a := range []string{"127.0.0.1:80", "0.0.0.0:80", "224.0.0.1:80", "255.255.255.255:80", "203.0.113.6:0"} {
 		w := start(t, wifi6, server6, wifi6, cell)
 		w.Announced = []policy.Remote{{ID: 1, Addr: netip.MustParseAddrPort(a)}}
+		w.expect(policy.Event{Kind: policy.Confirmed})
 		w.expect(policy.Event{Kind: policy.RemoteAdded, Remote: w.Announced[0].Addr})
 	}
 }
@@ -218,6 +227,7 @@ func TestFinal(t *testing.T) {
 // until it is announced again. Meanwhile the next one has its turn.
 func TestAnnouncedFails(t *testing.T) {
 	w := start(t, wifi6, server6, wifi6, cell)
+	w.expect(policy.Event{Kind: policy.Confirmed})
 	w.Announced = []policy.Remote{{ID: 1, Addr: other}, {ID: 2, Addr: server}}
 	w.expect(policy.Event{Kind: policy.RemoteAdded, Remote: other}, open(cell, other))
 	w.fail(cell, other, false, open(cell, server))
@@ -242,6 +252,7 @@ func TestSecondChoice(t *testing.T) {
 func TestListenerAnnounces(t *testing.T) {
 	w := start(t, wifi, server, wifi, wifi6, cell)
 	w.Initiator = false
+	w.expect(policy.Event{Kind: policy.SubflowUp, Address: wifi, Remote: server})
 	w.expect(policy.Event{Kind: policy.Confirmed}, "announce 198.51.100.1")
 	w.expect(policy.Event{Kind: policy.Tick})
 	w.Local = w.Local[:2]
@@ -258,6 +269,7 @@ func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		all := []policy.Address{wifi, wifi6, cell, cell6}
 		w := start(t, wifi, server, wifi)
+		w.p.Handle(policy.Event{Kind: policy.Confirmed}, w.View, nil)
 		for range rapid.IntRange(1, 60).Draw(rt, "events") {
 			a := rapid.SampledFrom(all).Draw(rt, "address")
 			w.Now = w.Now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(rt, "ms")) * time.Millisecond)
