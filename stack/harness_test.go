@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -85,4 +86,16 @@ func (p *pair) connect(t testing.TB, to netip.Addr) (client, server net.Conn) {
 		t.Fatal(err)
 	}
 	return client, server
+}
+
+// shortly is a context that ends soon.
+func shortly(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
 }

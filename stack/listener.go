@@ -47,7 +47,13 @@ type halfOpen struct {
 // every address of both families, an unspecified one every address of its own
 // family; port 0 chooses a port.
 func (s *Stack) ListenTCP(laddr netip.AddrPort) (*Listener, error) {
-	return s.ListenWith(laddr, DefaultBacklog, s.acceptStream)
+	return s.ListenPlain(laddr, DefaultBacklog)
+}
+
+// ListenPlain is ListenTCP with a backlog: how many connections wait to be
+// accepted, half-open ones included. Further SYNs are dropped.
+func (s *Stack) ListenPlain(laddr netip.AddrPort, backlog int) (*Listener, error) {
+	return s.ListenWith(laddr, backlog, s.acceptStream)
 }
 
 // Listen is ListenTCP with the arguments of net.Listen: network tcp, tcp4 or
