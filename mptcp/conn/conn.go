@@ -47,7 +47,8 @@ type Conn struct {
 	end   ending
 	paths paths
 
-	subs []*subflow // in order of their ids
+	subs []*subflow    // in order of their ids
+	past []SubflowInfo // of those that are buried, at most maxPast
 	next policy.Subflow
 	turn int // index in subs of who is asked first for a segment
 
@@ -232,6 +233,10 @@ func (c *Conn) bury(now mono.Time) {
 		}
 		s.in.Clear()
 		s.out.Clear()
+		if len(c.past) == maxPast {
+			c.past = c.past[:copy(c.past, c.past[1:])]
+		}
+		c.past = append(c.past, s.info())
 		c.wants = append(c.wants, Want{Kind: Release, Sub: s.id, Address: s.address,
 			Remote: s.tcp.Remote()})
 	}

@@ -23,8 +23,13 @@ type Info struct {
 	Reinjecting    int // waits to be sent on another subflow
 
 	Subflows []SubflowInfo
-	Err      error
+	// Past are the subflows that are over, oldest first; of more than maxPast
+	// the last ones.
+	Past []SubflowInfo
+	Err  error
 }
+
+const maxPast = 64
 
 // SubflowInfo is one subflow.
 type SubflowInfo struct {
@@ -51,10 +56,15 @@ func (c *Conn) Info() Info {
 		i.Reinjecting += a.Len
 	}
 	for _, s := range c.subs {
-		i.Subflows = append(i.Subflows, SubflowInfo{ID: s.id, Address: s.address,
-			Local: s.tcp.Local(), Remote: s.tcp.Remote(), Established: s.stage == established,
-			Backup: s.backup(), Stale: s.alive.stale, Sent: s.count.sent,
-			Received: s.count.received, TCP: s.tcp.Info()})
+		i.Subflows = append(i.Subflows, s.info())
 	}
+	i.Past = append(i.Past, c.past...)
 	return i
+}
+
+func (s *subflow) info() SubflowInfo {
+	return SubflowInfo{ID: s.id, Address: s.address,
+		Local: s.tcp.Local(), Remote: s.tcp.Remote(), Established: s.stage == established,
+		Backup: s.backup(), Stale: s.alive.stale, Sent: s.count.sent,
+		Received: s.count.received, TCP: s.tcp.Info()}
 }
