@@ -10,6 +10,7 @@ package chunk
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Size is the capacity in bytes of a large chunk. Small is the capacity of the
@@ -111,6 +112,11 @@ func Borrowed(p []byte) Slice { return Slice{B: p} }
 
 // Len returns the number of bytes in the run.
 func (s Slice) Len() int { return len(s.B) }
+
+// at returns where in its chunk the run begins.
+func (s Slice) at() int {
+	return int(uintptr(unsafe.Pointer(unsafe.SliceData(s.B))) - uintptr(unsafe.Pointer(unsafe.SliceData(s.c.data))))
+}
 
 // Retain returns the same run with a reference of its own.
 func (s Slice) Retain() Slice {

@@ -60,13 +60,24 @@ func (q *Queue) push(s Slice) {
 	q.runs = append(q.runs, s)
 }
 
-// Push adds a run to the end of the queue and takes over its reference.
+// Push adds a run to the end of the queue and takes over its reference. A run
+// that continues the last one in memory is joined to it.
 func (q *Queue) Push(s Slice) {
 	if len(s.B) == 0 {
 		s.Release()
 		return
 	}
 	q.n += len(s.B)
+	if last := len(q.runs) - 1; last >= q.head && s.c != nil && q.runs[last].c == s.c {
+		r := &q.runs[last]
+		from, to := r.at(), s.at()
+		if from+len(r.B) == to {
+			end := to + len(s.B)
+			r.B = s.c.data[from:end:end]
+			s.Release()
+			return
+		}
+	}
 	q.push(s)
 }
 

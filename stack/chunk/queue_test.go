@@ -35,6 +35,20 @@ func TestQueueKeepsTheStream(t *testing.T) {
 				q.Push(Borrowed(p))
 				model = append(model, p...)
 			},
+			"push in pieces": func(t *rapid.T) {
+				// Runs of one chunk, some of them adjacent.
+				p := fresh(rapid.IntRange(1, 3000).Draw(t, "n"))
+				c := Wrap(bytes.Clone(p), nil, nil)
+				for at := 0; at < len(p); {
+					k := rapid.IntRange(1, len(p)-at).Draw(t, "k")
+					if rapid.Bool().Draw(t, "keep") {
+						q.Push(c.Slice(at, at+k))
+						model = append(model, p[at:at+k]...)
+					}
+					at += k
+				}
+				c.Release()
+			},
 			"read": func(t *rapid.T) {
 				p := make([]byte, rapid.IntRange(0, 6000).Draw(t, "n"))
 				n := q.Read(p)

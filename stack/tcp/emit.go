@@ -94,7 +94,7 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 	if s.fin == finLost && s.spans.lost == 0 {
 		return c.emitFINAgain(now, seg)
 	}
-	i := c.nextRetransmission()
+	i := c.nextRetransmission(now)
 	if i < 0 {
 		return false
 	}
@@ -116,7 +116,9 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 		s.spans.cut(p.off + uint64(n))
 	}
 	c.loss.force = false
-	c.loss.resentUpTo(p.off + uint64(n))
+	if p.mark.has(lost) || p.off < s.spans.top {
+		c.loss.resentUpTo(p.off + uint64(n)) // a rescue does not count (RFC 6675 §4)
+	}
 	flags := wire.ACK
 	if p.off+uint64(n) == s.sent {
 		if s.fin >= finSent {
@@ -139,6 +141,7 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 
 func (c *Conn) emitFINAgain(now mono.Time, seg *wire.Segment) bool {
 	c.snd.fin = finSent
+	c.loss.force = false
 	seg.Seq = c.snd.seqOf(c.snd.sent)
 	c.finish(now, seg, Outgoing{Flags: wire.ACK | wire.FIN, Off: c.snd.sent, Retransmit: true}, 0)
 	if !c.at.runs(tRetransmit) {
@@ -185,6 +188,9 @@ func (c *Conn) emitData(now mono.Time, seg *wire.Segment) bool {
 		}
 		s.spans.append(off, n, now)
 		s.sent += uint64(n)
+		if n%mss != 0 {
+			s.small = s.sent
+		}
 		s.lastAt = now
 		c.stat.sent += uint64(n)
 		c.out.force = false
@@ -236,8 +242,7 @@ func (c *Conn) amount(now mono.Time, pending int) (n, mss int) {
 		return 0, 0
 	}
 	if tail := n % mss; n > mss && tail > 0 && c.nagle() {
-		// The whole segments go; the tail waits (RFC 9293 §3.7.4).
-		n -= tail
+		n -= tail // the whole segments go
 	}
 	return n, mss
 }
@@ -251,15 +256,23 @@ func (c *Conn) worthwhile(n, mss, pending int) bool {
 		return true
 	case n >= mss: // (1) a full segment
 		return true
-	case n == pending && (!c.nagle() || !s.outstanding()): // (2) all there is
+	case n == pending && !c.nagle(): // (2) all there is
 		return true
 	}
 	return n >= s.peer.max/2 && n > 0 // (3) half of the largest window
 }
 
-// nagle reports whether a small segment has to wait while data is
-// unacknowledged. Before our FIN it need not: nothing will come to fill it.
-func (c *Conn) nagle() bool { return !c.cfg.NoDelay && c.snd.fin == finNone }
+// nagle reports whether a small segment has to wait for more to fill it. Before
+// our FIN it need not: nothing will come.
+//
+// Departs from RFC 9293 §3.7.4 (SHLD-7), which waits while any data is
+// unacknowledged: only an unacknowledged small segment makes another wait. So
+// one write of a segment and a half leaves whole, where the peer's delayed ACK
+// would hold the rest back, and still no more than one small segment is under
+// way.
+func (c *Conn) nagle() bool {
+	return !c.cfg.NoDelay && c.snd.fin == finNone && c.snd.small > c.snd.acked
+}
 
 // sizeLimit is the most payload of a super-segment, 0 if there are none.
 func (c *Conn) sizeLimit() int {

@@ -20,8 +20,9 @@ func (c *Conn) finish(now mono.Time, seg *wire.Segment, out Outgoing, mss int) {
 		seg.MSS = uint16(mss)
 	}
 	c.mark(now, seg, out)
-	// A pure ACK is spared when data carries all that it would.
-	if told {
+	// A pure ACK is spared when data carries all that it would. One without room
+	// for SACK has said what it could.
+	if told || out.Len == 0 {
 		c.out.ack = false
 		c.at.stop(tDelayedAck)
 		c.rcv.waiting = 0

@@ -139,10 +139,14 @@ func (c *Conn) receiveSynSent(now mono.Time, seg *wire.Segment) {
 	c.establish(now)
 	c.out.ack = true
 	// RFC 9293 §3.10.7.3: what else is in the segment is processed from the
-	// sixth check on.
+	// sixth check on. (Its window was taken above, unscaled.)
 	seg.Seq++
 	seg.Flags &^= wire.SYN
-	c.receiveRest(now, seg)
+	c.heard(now)
+	c.processPayload(now, seg)
+	if !c.life.over {
+		c.processFIN(now, seg)
+	}
 }
 
 // handshakeRTT takes the first sample from the SYN, by Karn's rule only if it
@@ -163,7 +167,6 @@ func (c *Conn) establish(now mono.Time) {
 	c.snd.synIn = true
 	c.snd.since, c.snd.ackedAt = now, now
 	c.snd.lastAt = 0
-	c.snd.peer.edge = uint64(c.snd.peer.wnd)
 	c.at.stop(tRetransmit)
 	c.loss.backoffs = 0
 	c.rtt.Progress()

@@ -46,7 +46,7 @@ func (r *recovery) resentUpTo(off uint64) { r.highRxt = max(r.highRxt, off) }
 // RFC 5681 §3.2 seen from the other side.
 func (c *Conn) pipe() int {
 	s := &c.snd
-	return max(s.unacked()-s.spans.sacked-s.spans.lost-c.loss.dupBytes, 0)
+	return max(s.unacked()-s.spans.sacked-s.spans.lost+s.spans.twice-c.loss.dupBytes, 0)
 }
 
 func (c *Conn) cwnd() int {
@@ -222,14 +222,50 @@ func (c *Conn) partialAck(now mono.Time, f *feedback) {
 
 // nextRetransmission returns the index of the span to be sent again next, or
 // -1: NextSeg of RFC 6675 §4, of which rule 2 (new data) is emitData.
-func (c *Conn) nextRetransmission() int {
+func (c *Conn) nextRetransmission(now mono.Time) int {
 	s := &c.snd.spans
 	if i := s.firstLost(); i >= 0 {
 		return i // rule 1
 	}
-	c.loss.force = false
-	if !c.opt.sack || c.loss.mode != fast || c.cwnd()-c.pipe() < c.opt.mss {
+	r := &c.loss
+	r.force = false
+	if !c.opt.sack || r.mode != fast || c.cwnd()-c.pipe() < c.opt.mss {
 		return -1
+	}
+	if c.snd.open() && c.snd.usable() > 0 && c.cfg.Upper.Pending(now) > 0 {
+		return -1 // rule 2
+	}
+	// Rule 3: below the highest SACKed byte, though not known to be lost.
+	l := s.live()
+	for i := s.find(r.highRxt); i < len(l) && l[i].off < s.top; i++ {
+		if l[i].mark == 0 {
+			return i
+		}
+		r.highRxt = l[i].end()
+	}
+	return c.rescue()
+}
+
+// rescue is rule 4 of NextSeg: once per recovery, the last segment that is not
+// SACKed, so that a lost tail makes itself known before the timeout.
+func (c *Conn) rescue() int {
+	s := &c.snd.spans
+	if c.loss.rescued {
+		return -1
+	}
+	c.loss.rescued = true
+	l := s.live()
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].mark.has(sacked) {
+			continue
+		}
+		if l[i].mark != 0 {
+			return -1 // retransmitted already
+		}
+		if int(l[i].n) > c.opt.mss {
+			return s.cut(l[i].end() - uint64(c.opt.mss))
+		}
+		return i
 	}
 	return -1
 }

@@ -21,12 +21,12 @@ type sender struct {
 	spans spans       // what lies between acked and sent, and how it fares
 	bytes chunk.Queue // the bytes between acked and sent
 
-	since     mono.Time // last progress, or when something first became outstanding (R2)
-	lastAt    mono.Time // when data was last sent
-	ackedAt   mono.Time // when SND.UNA last moved
-	limited   bool      // the congestion window is what held Emit back last
-	paceNext  mono.Time // earliest time for the next data, by the controller's rate
-	heldSmall bool      // Nagle or silly-window avoidance holds a segment back
+	since    mono.Time // last progress, or when something first became outstanding (R2)
+	lastAt   mono.Time // when data was last sent
+	ackedAt  mono.Time // when SND.UNA last moved
+	limited  bool      // the congestion window is what held Emit back last
+	paceNext mono.Time // earliest time for the next data, by the controller's rate
+	small    uint64    // end of the last segment that was not full, for Nagle
 }
 
 // finState is how far our FIN is.
@@ -44,8 +44,7 @@ const (
 type peerWindow struct {
 	wnd      int // bytes from SND.UNA on, scaled
 	wl1, wl2 seq.Num
-	max      int    // largest ever
-	edge     uint64 // largest stream offset ever allowed (RFC 7323 §2.4)
+	max      int // largest ever
 }
 
 func (s *sender) init(iss seq.Num) { s.iss = iss }

@@ -22,6 +22,7 @@ const (
 	sacked mark = 1 << iota // the peer holds it (RFC 2018)
 	lost                    // taken for lost, to be sent again
 	resent                  // was retransmitted
+	twice                   // in flight twice: sent again without being taken for lost
 )
 
 func (m mark) has(b mark) bool { return m&b != 0 }
@@ -34,6 +35,7 @@ type spans struct {
 	head   int
 	sacked int // bytes marked sacked
 	lost   int // bytes marked lost
+	twice  int // bytes marked twice
 	top    uint64
 	// redo is a lower bound for the first span marked lost.
 	redo uint64
@@ -93,7 +95,13 @@ func (s *spans) set(i int, m mark) {
 	if p.mark.has(lost) {
 		s.lost -= n
 	}
+	if p.mark.has(twice) {
+		s.twice -= n
+	}
 	p.mark = m
+	if m.has(twice) {
+		s.twice += n
+	}
 	if m.has(sacked) {
 		s.sacked += n
 	}
@@ -111,7 +119,7 @@ func (s *spans) drop(k int) {
 	s.head += k
 	if s.head == len(s.list) {
 		s.list, s.head = s.list[:0], 0
-		if cap(s.list) > 64 {
+		if cap(s.list) > 128 {
 			s.list = nil
 		}
 	}
@@ -134,8 +142,12 @@ func (s *spans) firstLost() int {
 
 // retransmitted notes that span i was sent again.
 func (s *spans) retransmitted(i int, now mono.Time) {
-	s.set(i, resent)
 	p := &s.live()[i]
+	m := resent
+	if !p.mark.has(lost) {
+		m |= twice
+	}
+	s.set(i, m)
 	p.xmits = min(p.xmits, 254) + 1
 	p.sentAt = now
 }

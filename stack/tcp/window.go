@@ -69,7 +69,7 @@ func (c *Conn) silly() int {
 // advertised that the peer should hear of it now: it doubled.
 func (c *Conn) updateDue() bool {
 	left := c.windowLeft()
-	if left > c.rcv.win.most/2 {
+	if left > c.rcv.win.most/2 || c.rcv.fin {
 		return false
 	}
 	room := c.offeredWindow()
