@@ -100,7 +100,9 @@ func (c *Conn) retransmitData(now mono.Time) bool {
 		c.snd.probe = true
 		return true
 	case c.snd.una == c.snd.nxt:
-		c.sendFin()
+		if !c.bareFallback(now) {
+			c.sendFin(now)
+		}
 		return true
 	case len(c.snd.again) > 0 && c.snd.again[0].DSN == c.snd.una, c.underway():
 		return false

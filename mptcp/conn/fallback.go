@@ -165,11 +165,28 @@ func (s *subflow) receivedBare(now mono.Time, in *tcp.Incoming) tcp.Verdict {
 	return tcp.Proceed
 }
 
-// bareFallback falls back when data that the only subflow acknowledged, without
-// any option, gets no Data ACK.
+// lostCause names a fallback for want of options: from the start, or later.
+func (c *Conn) lostCause() Cause {
+	if c.rcv.pieces == 0 {
+		return FirstDataWithout
+	}
+	return DSSLost
+}
+
+// unansweredFins is how often the DATA_FIN goes out on an only subflow that
+// answers, before it is taken for stripped.
+const unansweredFins = 3
+
+// bareFallback falls back when the only subflow acknowledged data without any
+// option and no Data ACK came, or answers time and again but never to the
+// DATA_FIN, which an option alone carries.
 func (c *Conn) bareFallback(now mono.Time) bool {
 	s := c.sub(0)
-	if s == nil || s.opts.bare == 0 || !c.foldable(s) {
+	if s == nil || s.stage != established || !c.foldable(s) {
+		return false
+	}
+	deaf := c.finDue() && c.snd.backoffs >= unansweredFins && s.alive.heard.After(c.snd.finAt)
+	if !s.opts.quiet && !deaf {
 		return false
 	}
 	c.fallBack(now, s, DSSLost)
@@ -186,11 +203,7 @@ func (s *subflow) interfered() tcp.Verdict {
 // unmapped handles received bytes that no mapping covers.
 func (c *Conn) unmapped(now mono.Time, s *subflow) {
 	if c.foldable(s) {
-		cause := DSSLost
-		if c.rcv.pieces == 0 {
-			cause = FirstDataWithout
-		}
-		c.fallBack(now, s, cause)
+		c.fallBack(now, s, c.lostCause())
 		return
 	}
 	if s.opts.unmapped == 0 {

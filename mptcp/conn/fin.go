@@ -13,7 +13,8 @@ func (c *Conn) finDue() bool { return c.end.finSent && !c.end.finAcked }
 
 // sendFin sends the DATA_FIN, or sends it again, on the subflow that was
 // heard last.
-func (c *Conn) sendFin() {
+func (c *Conn) sendFin(now mono.Time) {
+	c.snd.finAt = now
 	var best *subflow
 	for _, s := range c.subs {
 		if s.stage != established {
@@ -29,6 +30,9 @@ func (c *Conn) sendFin() {
 		if s == best || c.snd.backoffs > 1 && s.stage == established {
 			s.opts.fin = true
 			s.acts.ack = true
+			// Repeated, it goes out on a segment that has to be answered: so that
+			// silence about it means something.
+			s.acts.probe = c.snd.backoffs > 0
 		}
 	}
 }
@@ -93,7 +97,7 @@ func (c *Conn) progressData(now mono.Time) {
 	if e.noWrite && !e.finSent && c.phase >= keyed && c.snd.unsent() == 0 && e.opened {
 		e.finSent = true
 		c.snd.progress = now
-		c.sendFin()
+		c.sendFin(now)
 		c.armDataTimer(now)
 	}
 	if e.noRead && e.noWrite && e.finAcked && !c.rcv.finReached && c.timers[finTimer] == 0 {

@@ -66,7 +66,8 @@ func (s *subflow) receivedOptions(now mono.Time, in *tcp.Incoming) tcp.Verdict {
 			return v
 		}
 	}
-	if !set.Any() {
+	s.opts.quiet = !set.Any()
+	if s.opts.quiet {
 		return s.receivedBare(now, in)
 	}
 	s.opts.bare = 0

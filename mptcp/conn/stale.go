@@ -105,7 +105,7 @@ func (c *Conn) rescue(now mono.Time, s *subflow) {
 		c.sendAgain(r, s.id)
 	}
 	if c.finDue() {
-		c.sendFin()
+		c.sendFin(now)
 	}
 	c.armDataTimer(now)
 }

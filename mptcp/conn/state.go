@@ -22,6 +22,7 @@ type sending struct {
 	progress mono.Time // when una moved last, or sending began
 	backoffs int       // of the data-level timer
 	probe    bool      // a byte may go beyond the window
+	finAt    mono.Time // when the DATA_FIN went out last
 	limit    int       // bound of queue in bytes
 }
 

@@ -44,6 +44,7 @@ type subflow struct {
 type optionState struct {
 	dss      bool      // a DSS came on this subflow
 	bare     int       // ACKs of new data in a row without any MPTCP option
+	quiet    bool      // the last segment had none
 	ackOff   uint64    // stream offset the peer has acknowledged
 	unmapped mono.Time // when bytes without a mapping are given up on
 	due      [][]byte  // signals for the next pure ACKs
@@ -93,7 +94,7 @@ func (c *Conn) newSubflow(id policy.Subflow, a policy.Address, t tcp.Config) *su
 const reserve = 28
 
 // usable reports whether new data may go out on the subflow.
-func (s *subflow) usable() bool { return s.stage == established && !s.peerFin }
+func (s *subflow) usable() bool { return s.stage == established }
 
 // reset gives the subflow up with a RST that tells why (RFC 8684 §3.6).
 func (s *subflow) reset(err error, why option.ResetReason, transient bool) {
@@ -229,8 +230,21 @@ func (s *subflow) Changed(now mono.Time, e tcp.Change) {
 // subflow, not the connection, unless that is plain TCP.
 func (s *subflow) peerClosed(now mono.Time) {
 	s.peerFin = true
-	if s.c.phase == fallen {
-		s.c.rcv.finReached = true
+	c := s.c
+	if (c.phase == keyed || s.opts.quiet) && c.foldable(s) && !c.rcv.finReached {
+		// RFC 8684 §3.7: a FIN before any DSS, or without options where the peer
+		// always had some: it closes its end of a plain connection.
+		c.fallBack(now, s, c.lostCause())
+	}
+	if c.phase == fallen {
+		if s == c.plain.sub {
+			c.rcv.finReached = true
+		}
+		return
+	}
+	if c.rcv.finReached {
+		// Nothing more was to come: the other direction goes on
+		// (RFC 8684 §3.3.3 lets a FIN travel with the DATA_FIN).
 		return
 	}
 	if s.stage < closing {
