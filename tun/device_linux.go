@@ -25,7 +25,7 @@ type vnetDevice struct {
 	offload Offload
 	file    *os.File
 	conn    syscall.RawConn
-	ctl     int // a socket of the namespace the device was made in, for its MTU
+	ctl     int          // a socket of the namespace the device was made in, for its MTU
 	ctlMu   sync.RWMutex // held for reading while ctl is used
 	closed  atomic.Bool
 

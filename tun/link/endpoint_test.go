@@ -34,6 +34,11 @@ func newHost(t *testing.T, d tun.Device, o Options, addrs ...string) host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newHostOver(t, ep, addrs...)
+}
+
+func newHostOver(t *testing.T, ep *Endpoint, addrs ...string) host {
+	t.Helper()
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
