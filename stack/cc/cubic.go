@@ -146,7 +146,7 @@ func (c *Cubic) Congested(e Event) {
 	} else {
 		c.wMax = w
 	}
-	c.shrink(e, int(cubicBeta*float64(e.InFlight)))
+	c.shrink(e, int(cubicBeta*float64(c.used(e))))
 	c.epoch, c.limited = 0, 0
 	// RFC 9438 §4.8: after a timeout the first epoch starts on its plateau.
 	c.flat = e.Kind == Timeout

@@ -89,7 +89,8 @@ func TestHyStartForgivesSpike(t *testing.T) {
 // RFC 9406 §4.3: only the first slow start.
 func TestHyStartOnlyOnce(t *testing.T) {
 	r := reno(Config{MSS: 1000, Window: 20000})
-	r.Congested(Event{Now: 1, Kind: Timeout, InFlight: 1 << 20, First: true})
+	r.Congested(Event{Now: 1, Kind: Timeout, InFlight: 20000, First: true})
+	r.ssthresh = maxWindow
 	rounds(r, 3, 50*time.Millisecond)
 	r.cwnd = 40000
 	rounds(r, 1, 90*time.Millisecond)

@@ -43,7 +43,7 @@ func (r *Reno) Congested(e Event) {
 		r.saved.window, r.saved.valid = r.window, true
 	}
 	r.acked = 0
-	r.shrink(e, e.InFlight/2)
+	r.shrink(e, r.used(e)/2)
 }
 
 // Undo gives the window back that a spurious event took (RFC 4015 §3.2 keeps

@@ -94,6 +94,11 @@ func (w *window) slowStart(a Ack) (rest int) {
 	return bytes - k
 }
 
+// used returns how much of the window was in use at a congestion event. A long
+// repair keeps SACKed bytes outstanding beyond the window: those have left the
+// network and must not count.
+func (w *window) used(e Event) int { return min(e.InFlight, w.cwnd) }
+
 // shrink sets ssthresh and the window after a congestion event that leaves
 // room for target bytes.
 func (w *window) shrink(e Event, target int) {

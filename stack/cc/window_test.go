@@ -105,3 +105,17 @@ func TestControllersStayInBounds(t *testing.T) {
 		})
 	}
 }
+
+// FlightSize (RFC 5681 §3.1) can exceed the window while SACKed bytes wait for
+// a hole to be filled. A reduction starts from the window then.
+func TestReductionStartsFromTheWindow(t *testing.T) {
+	for _, kind := range []Kind{Loss, Timeout, ECN} {
+		for _, name := range Names() {
+			c, _ := New(name, Config{MSS: 1000, Window: 20000})
+			c.Congested(Event{Now: 1, Kind: kind, InFlight: 200000, First: true})
+			if _, s := c.Window(); s > 14000 {
+				t.Errorf("%s: ssthresh %d after a window of 20000", name, s)
+			}
+		}
+	}
+}

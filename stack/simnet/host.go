@@ -131,8 +131,9 @@ func (h *Host) wrap(b []byte, from int) chunk.Slice {
 	h.Stats.Held++
 	c := chunk.Wrap(b, nil, func(c *chunk.Chunk) {
 		h.Stats.Held--
-		for i := range c.Bytes() {
-			c.Bytes()[i] = 0xdb
+		b := c.Bytes()
+		for i := range b {
+			b[i] = 0xdb
 		}
 	})
 	return c.Own(from, len(b))

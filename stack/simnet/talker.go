@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,13 +17,19 @@ type Pattern uint64
 
 // Fill writes the bytes of the stream from offset off on into b.
 func (s Pattern) Fill(b []byte, off int) {
+	for off%8 == 0 && len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, s.word(off))
+		b, off = b[8:], off+8
+	}
 	var w [8]byte
 	for len(b) > 0 {
-		binary.LittleEndian.PutUint64(w[:], mix(uint64(s)^uint64(off/8)*0x9e3779b97f4a7c15))
+		binary.LittleEndian.PutUint64(w[:], s.word(off))
 		n := copy(b, w[off%8:])
 		b, off = b[n:], off+n
 	}
 }
+
+func (s Pattern) word(off int) uint64 { return mix(uint64(s) ^ uint64(off/8)*0x9e3779b97f4a7c15) }
 
 // mix is the finalizer of the splitmix64 generator.
 func mix(x uint64) uint64 {
@@ -49,12 +56,14 @@ type Talker struct {
 	EOF        bool  // the peer's end was read
 	Err        error // of a Read or Write, or what was wrong with the bytes
 	buf, want  []byte
+	out        []byte // filled and not yet written
+	space      []byte // what out lies in
 }
 
 // Step reads and writes what is possible. It reports whether it did anything.
 func (k *Talker) Step(now mono.Time) bool {
 	if k.buf == nil {
-		k.buf, k.want = make([]byte, 64<<10), make([]byte, 64<<10)
+		k.buf, k.want, k.space = make([]byte, 64<<10), make([]byte, 64<<10), make([]byte, 64<<10)
 	}
 	r, w := k.read(now), k.write(now)
 	return r || w
@@ -69,11 +78,9 @@ func (k *Talker) read(now mono.Time) (did bool) {
 		if n > 0 {
 			did = true
 			k.In.Fill(k.want[:n], k.Got)
-			for i := range n {
-				if k.buf[i] != k.want[i] {
-					k.Err = fmt.Errorf("byte %d is %#x, want %#x", k.Got+i, k.buf[i], k.want[i])
-					return
-				}
+			if !bytes.Equal(k.buf[:n], k.want[:n]) {
+				k.Err = k.mismatch(n)
+				return
 			}
 			k.Got += n
 		}
@@ -89,15 +96,27 @@ func (k *Talker) read(now mono.Time) (did bool) {
 	return
 }
 
+func (k *Talker) mismatch(n int) error {
+	for i := range n {
+		if k.buf[i] != k.want[i] {
+			return fmt.Errorf("byte %d is %#x, want %#x", k.Got+i, k.buf[i], k.want[i])
+		}
+	}
+	return nil
+}
+
 func (k *Talker) write(now mono.Time) (did bool) {
 	for k.Err == nil && k.Wrote < k.Send {
-		most := len(k.buf)
-		if k.Most > 0 {
-			most = min(most, k.Most)
+		if len(k.out) == 0 {
+			most := len(k.space)
+			if k.Most > 0 {
+				most = min(most, k.Most)
+			}
+			k.out = k.space[:min(most, k.Send-k.Wrote)]
+			k.Out.Fill(k.out, k.Wrote)
 		}
-		b := k.buf[:min(most, k.Send-k.Wrote)]
-		k.Out.Fill(b, k.Wrote)
-		n, err := k.App.Write(now, b)
+		n, err := k.App.Write(now, k.out)
+		k.out = k.out[n:]
 		k.Wrote += n
 		did = did || n > 0
 		if errors.Is(err, tcp.ErrWouldBlock) {
