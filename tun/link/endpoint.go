@@ -62,6 +62,7 @@ type Endpoint struct {
 	mtu     atomic.Uint32
 
 	dispatcher atomic.Pointer[stack.NetworkDispatcher]
+	fragment   atomic.Bool // the packet being delivered is one
 	stats      counters
 
 	mu      sync.Mutex
@@ -114,10 +115,18 @@ func (*Endpoint) SetLinkAddress(tcpip.LinkAddress) {}
 // Capabilities implements stack.LinkEndpoint.
 //
 // Received checksums are verified here, packet by packet, because the stack
-// can only trust a link as a whole. Checksum offload for sending stays off: it
-// would make UDP and ICMP leave without one and without a word about it. TCP
-// asks for it through GSOOptions.NeedsCsum instead.
-func (*Endpoint) Capabilities() stack.LinkEndpointCapabilities {
+// can only trust a link as a whole. It asks for each packet it is handed, on the
+// goroutine that hands it over: so an IP fragment, whose transport checksum
+// covers other packets too, can be excepted, and the stack verifies what it has
+// put together.
+//
+// Checksum offload for sending stays off: it would make UDP and ICMP leave
+// without one and without a word about it. TCP asks for it through
+// GSOOptions.NeedsCsum instead.
+func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
+	if e.fragment.Load() {
+		return stack.CapabilityNone
+	}
 	return stack.CapabilityRXChecksumOffload
 }
 

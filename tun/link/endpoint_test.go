@@ -338,3 +338,38 @@ func tcpHeader(n int) []byte {
 		ip.DestinationAddress(), uint16(20+n)))
 	return p
 }
+
+// The checksum of a fragmented datagram is verified too, once it is whole (RFC
+// 1122 §4.1.3.4).
+func TestDamageInFragments(t *testing.T) {
+	for _, addrs := range [][2]string{{"10.0.0.1", "10.0.0.2"}, {"fd00::1", "fd00::2"}} {
+		synctest.Test(t, func(t *testing.T) {
+			da, db := tuntest.Pipe(tuntest.PipeOptions{}, tuntest.PipeOptions{})
+			damage := false
+			a := newHost(t, da, Options{Tap: func(d Direction, p [][]byte) {
+				last := p[len(p)-1]
+				if d == Sent && damage {
+					last[len(last)-1] ^= 1 // before it is written
+				}
+			}}, addrs[0])
+			b := newHost(t, db, Options{}, addrs[1])
+			defer a.close()
+			defer b.close()
+			time.Sleep(5 * time.Second)
+			ca, cb := udpPair(t, a, b, addrs[0], addrs[1])
+			defer ca.Close()
+			defer cb.Close()
+			exchange(t, ca, cb, 4000)
+			damage = true
+			if _, err := ca.Write(make([]byte, 4000)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			damage = false
+			if n := b.Stats().UDP.ChecksumErrors.Value(); n != 1 {
+				t.Errorf("%d checksum errors, want 1", n)
+			}
+			exchange(t, ca, cb, 4000)
+		})
+	}
+}

@@ -107,7 +107,8 @@ func (e *Endpoint) receive(r *reader, n int, m tun.Meta) {
 	if e.opts.Tap != nil {
 		e.opts.Tap(Received, r.packet)
 	}
-	if !e.count(verify(r.packet, n, m)) {
+	v := verify(r.packet, n, m)
+	if !e.count(v) {
 		return
 	}
 	if e.opts.Intercept != nil && e.opts.Intercept(r.packet) {
@@ -126,6 +127,10 @@ func (e *Endpoint) receive(r *reader, n int, m tun.Meta) {
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: r.take()})
 	if m.GSO != tun.GSONone {
 		pkt.GSOOptions.MSS = m.MSS
+	}
+	if v == fragment {
+		e.fragment.Store(true)
+		defer e.fragment.Store(false)
 	}
 	(*d).DeliverNetworkPacket(proto, pkt)
 	pkt.DecRef()

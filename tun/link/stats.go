@@ -18,7 +18,7 @@ type Stats struct {
 	NotAttached  uint64 // received, dropped: no stack
 	WriteErrors  uint64 // sent, dropped: the device did not take it
 	NotSplit     uint64 // sent, dropped: headers did not match the metadata
-	Fragments    uint64 // received fragments, whose transport checksum nobody verified
+	Fragments    uint64 // received fragments, left to the stack to verify
 	VerifiedHere uint64 // received packets whose checksum was computed here
 }
 
