@@ -187,10 +187,8 @@ func (c *Conn) finish(now mono.Time, err error) {
 	c.signals = nil
 	c.rcv.reasm.Reset(c.rcv.reasm.Next())
 	c.paths.clear()
-	if e.err != nil || c.snd.una != c.snd.end() {
-		c.snd.queue.Clear()
-	}
-	c.snd.again = nil
+	c.snd.queue.Clear()
+	c.snd.nxt, c.snd.again = c.snd.una, nil
 }
 
 // tellClosed records the end once.
