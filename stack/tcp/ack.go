@@ -15,6 +15,8 @@ type feedback struct {
 	newSACK   int // bytes newly SACKed
 	finAcked  bool
 	resent    bool      // something retransmitted is among the acknowledged
+	again     mono.Time // when the last of that was retransmitted
+	dsack     bool      // the ACK reports a duplicate (RFC 2883)
 	oldest    mono.Time // when the first fresh, never retransmitted bytes were sent
 	newest    mono.Time // when the last of them were
 	pipe      int       // in flight before
@@ -75,7 +77,9 @@ func (c *Conn) advanceUna(now mono.Time, seg *wire.Segment, f *feedback) {
 	}
 	k := s.spans.cut(off)
 	for _, p := range s.spans.live()[:k] {
-		f.resent = f.resent || p.mark.has(resent)
+		if p.mark.has(resent) {
+			f.resent, f.again = true, max(f.again, p.sentAt)
+		}
 		if !p.mark.has(sacked) {
 			f.fresh += int(p.n)
 			f.saw(p)
@@ -106,6 +110,7 @@ func (c *Conn) takeSACK(seg *wire.Segment, f *feedback) {
 		}
 		if i == 0 && duplicateReport(seg) {
 			c.loss.dsacks++
+			f.dsack = true
 			continue
 		}
 		if b.Left.Before(s.una()) {
@@ -164,11 +169,11 @@ func (c *Conn) sackRange(from, to uint64) func(func(span) bool) {
 
 // measure takes a round-trip sample if this ACK has one: from send times where
 // nothing was retransmitted (Karn's rule, RFC 6298 §3), else from the echoed
-// timestamp, which tells which transmission arrived.
+// timestamp, if that tells which transmission arrived when.
 func (c *Conn) measure(now mono.Time, seg *wire.Segment, f *feedback) {
 	if f.resent {
 		if c.opt.timestamps && f.acked > 0 {
-			c.sampleTimestamp(now, seg)
+			c.measureAgain(now, seg, f)
 		}
 		return
 	}
@@ -177,6 +182,22 @@ func (c *Conn) measure(now mono.Time, seg *wire.Segment, f *feedback) {
 	}
 	c.rtt.Sample(now, now.Sub(f.oldest), max(f.unacked/(2*c.opt.mss), 1))
 	c.rtt.Progress()
+}
+
+// measureAgain is measure for data that was sent more than once. An echo older
+// than the last transmission says that an earlier one arrived, but not when: the
+// ACK may have been late, or lost and repeated because of the duplicate. Taking
+// the latter for a round trip would make it as long as the timeout, and the next
+// timeout longer still. A DSACK tells the two apart (RFC 3708 §2); without
+// SACK, none is taken.
+func (c *Conn) measureAgain(now mono.Time, seg *wire.Segment, f *feedback) {
+	switch {
+	case int32(seg.TSEcr-c.tsClock(f.again)) >= 0, c.opt.sack && !f.dsack:
+		c.sampleTimestamp(now, seg)
+	case f.dsack:
+		// The path works; a measurement it is not.
+		c.rtt.Progress()
+	}
 }
 
 // sampleTimestamp takes a sample from TSecr (RFC 7323 §4.1).

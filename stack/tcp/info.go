@@ -21,6 +21,8 @@ type Info struct {
 	Unacked        int // sent, not acknowledged cumulatively
 	SndWnd         int // the peer's receive window
 	RcvWnd         int // what is left of the window last advertised
+	SndShift       int // window scale of the peer (RFC 7323 §2.3)
+	RcvShift       int // our window scale
 	MSS            int // payload bytes of a full segment, options deducted
 	MTU            int // of the path
 
@@ -43,6 +45,7 @@ func (c *Conn) Info() Info {
 		State: c.life.state, Backoffs: c.loss.backoffs,
 		SRTT: c.rtt.SRTT(), RTTVar: c.rtt.Var(), MinRTT: c.rtt.Min(), RTO: c.rtt.RTO(), RcvRTT: c.rcv.rtt.srtt,
 		InFlight: c.pipe(), Unacked: c.snd.unacked(), SndWnd: c.snd.peer.wnd, RcvWnd: c.windowLeft(),
+		SndShift: int(c.opt.sndShift), RcvShift: int(c.opt.rcvShift),
 		MSS: c.opt.mss, MTU: c.opt.mtu,
 		BytesSent: c.stat.sent, BytesAcked: c.snd.acked, BytesReceived: c.stat.received, BytesRetrans: c.stat.retrans,
 		SegsSent: c.stat.segsSent, SegsReceived: c.stat.segsIn, Retransmits: c.stat.retransIn,
