@@ -56,6 +56,13 @@ func TestMisfortunes(t *testing.T) {
 				w := newWorld(t, simnet.Seed(t), setup{to: shape, from: shape, up: 200e3, down: 500e3,
 					client: f, server: f})
 				w.run(10 * time.Minute)
+				// RFC 6298 §3: what a lost ACK costs must not be taken for a round trip,
+				// or timeouts would feed on themselves.
+				for _, e := range []*end{&w.client, &w.server} {
+					if i := e.stream.Conn.Info(); i.SRTT > 500*ms {
+						t.Errorf("SRTT is %v, RTO %v after %v", i.SRTT, i.RTO, w.Elapsed())
+					}
+				}
 			})
 		}
 	}
