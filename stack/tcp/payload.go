@@ -49,6 +49,7 @@ func (c *Conn) trim(now mono.Time, seg *wire.Segment) bool {
 	to := min(c.rcv.win.edge.Sub(seg.Seq), n)
 	if from > 0 {
 		c.noteDuplicate(seg)
+		c.out.ack = true
 	}
 	if to < n {
 		c.reject(now, seg, NoRoom)

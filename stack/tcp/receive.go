@@ -107,7 +107,7 @@ func (c *Conn) checkSequence(now mono.Time, seg *wire.Segment) bool {
 		ok = first >= 0 && first < wnd
 		// A pure ACK of a sender whose right edge we moved, or that sits right
 		// at the edge of a full window, is as good as one within.
-		ok = ok || first == wnd
+		ok = ok || first == wnd && !seg.Flags.Has(wire.RST)
 	case wnd == 0:
 		// §3.4 (MUST-66): RST and URG, and valid ACKs, are taken though the
 		// window is closed; the payload is cut off later.

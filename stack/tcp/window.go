@@ -35,10 +35,13 @@ func (c *Conn) advertise() uint16 {
 	room, held := c.offeredWindow(), c.windowLeft()
 	unit := 1 << c.opt.rcvShift
 	field := room >> c.opt.rcvShift
-	// Rounding up again and again adds up; an eighth of the window is enough.
-	excess := held-room > max(w.most/8, unit)
-	if !c.cfg.SharedWindow && !excess && (room-held < c.silly() || field*unit < held) {
-		field = (held + unit - 1) >> c.opt.rcvShift
+	if !c.cfg.SharedWindow && (room-held < c.silly() || field*unit < held) {
+		field = held >> c.opt.rcvShift
+		// Rounding up again and again adds up; an eighth of the window is
+		// enough, which takes thousands of ACKs without a read.
+		if held-room <= max(w.most/8, unit) {
+			field = (held + unit - 1) >> c.opt.rcvShift
+		}
 	}
 	field = min(field, 65535)
 	c.noteWindow(field << c.opt.rcvShift)
