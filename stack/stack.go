@@ -145,6 +145,20 @@ func (s *Stack) disown(c closer) {
 	s.closeMu.Unlock()
 }
 
+// Sockets returns how many TCP connections there are, in whatever state:
+// those in TIME-WAIT, and those the application has closed, included.
+func (s *Stack) Sockets() int {
+	s.closeMu.Lock()
+	defer s.closeMu.Unlock()
+	n := 0
+	for c := range s.closers {
+		if _, ok := c.(*Sock); ok {
+			n++
+		}
+	}
+	return n
+}
+
 // spawn runs f on a goroutine that Close waits for; false: the stack is closed.
 func (s *Stack) spawn(f func()) bool {
 	s.closeMu.Lock()
