@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -109,33 +110,51 @@ func readServers() []netip.AddrPort {
 // byHost reports whether a server can only be asked by the host itself.
 func byHost(a netip.Addr) bool { return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() }
 
+const (
+	// maxQuestion is more than any question with EDNS(0) has.
+	maxQuestion = 4096
+	// dnsLinger is how long a flow without an unanswered question is kept: a
+	// program asks for both families, and perhaps once more.
+	dnsLinger = 2 * time.Second
+)
+
 // serveFlow answers datagrams.
 func (f *forwarder) serveFlow(flow *stack.UDPFlow) {
 	defer flow.Close()
-	buf := make([]byte, maxDatagram)
+	buf := make([]byte, maxQuestion)
+	var open atomic.Int32 // questions
 	for {
-		if err := flow.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := flow.SetReadDeadline(time.Now().Add(dnsLinger)); err != nil {
 			return
 		}
 		n, err := flow.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) && open.Load() > 0 {
+			continue
+		}
 		if err != nil {
-			return
+			return // whoever asks again is given a new flow
 		}
 		q := new(dns.Msg)
 		if err := q.Unpack(buf[:n]); err != nil || q.Response {
 			continue
 		}
+		open.Add(1)
 		go func() {
-			a := f.answer(q)
-			size := dns.MinMsgSize
-			if opt := q.IsEdns0(); opt != nil {
-				size = max(size, int(opt.UDPSize()))
-			}
-			a.Truncate(size) // sets TC (RFC 2181 §9): the program asks again over TCP
-			if b, err := a.Pack(); err == nil {
-				_, _ = flow.Write(b) // a program that has left wants no answer
-			}
+			defer open.Add(-1)
+			f.answerDatagram(flow, q)
 		}()
+	}
+}
+
+func (f *forwarder) answerDatagram(flow *stack.UDPFlow, q *dns.Msg) {
+	a := f.answer(q)
+	size := dns.MinMsgSize
+	if opt := q.IsEdns0(); opt != nil {
+		size = max(size, int(opt.UDPSize()))
+	}
+	a.Truncate(size) // sets TC (RFC 2181 §9): the program asks again over TCP
+	if b, err := a.Pack(); err == nil {
+		_, _ = flow.Write(b) // a program that has left wants no answer
 	}
 }
 

@@ -159,7 +159,7 @@ func advise(err error) string {
 	case errors.Is(err, uplink.ErrPermission), errors.Is(err, tun.ErrPermission), errors.Is(err, syscall.EPERM):
 		return line + "; try: sudo " + strings.Join(os.Args[:min(len(os.Args), 2)], " ") + " ..."
 	case errors.Is(err, tun.ErrNoDriver):
-		return line + "; try: sudo modprobe tun"
+		return "no TUN devices here: " + line
 	}
 	return line
 }

@@ -10,8 +10,12 @@ import (
 )
 
 // udpIdle is how long a flow without datagrams lives; at least two minutes
-// (RFC 4787 §4.3).
+// (RFC 4787 §4.3, REQ-5).
 const udpIdle = 3 * time.Minute
+
+// udpIdleDNS is the same for questions to name servers, which are asked from
+// another port each time (RFC 4787 §4.3, REQ-5 b allows less for known ports).
+const udpIdleDNS = 15 * time.Second
 
 const maxDatagram = 65535
 
@@ -58,8 +62,15 @@ func (r *relay) serveUDP(flow *stack.UDPFlow) {
 	}
 }
 
-func (f *udpFlow) mark()             { f.heard.Store(time.Now().UnixNano()) }
-func (f *udpFlow) expiry() time.Time { return time.Unix(0, f.heard.Load()).Add(udpIdle) }
+func (f *udpFlow) mark() { f.heard.Store(time.Now().UnixNano()) }
+
+func (f *udpFlow) expiry() time.Time {
+	idle := udpIdle
+	if f.to.Port() == dnsPort {
+		idle = udpIdleDNS
+	}
+	return time.Unix(0, f.heard.Load()).Add(idle)
+}
 
 // idle reports whether the flow is to end: unused for long, or the run is over.
 func (f *udpFlow) idle() bool {
