@@ -2,6 +2,7 @@ package conn
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sennit-net/sennit/mptcp/key"
@@ -180,11 +181,23 @@ func (c *Conn) receivedAddAddr(now mono.Time, s *subflow, a option.AddAddr) {
 		port = s.tcp.Remote().Port()
 	}
 	at := netip.AddrPortFrom(a.Addr, port)
-	if !c.paths.setRemote(a.ID, at) {
+	if !c.paths.setRemote(a.ID, at) && c.connected(at) {
+		// RFC 8684 §3.4.1: a repetition asks for another attempt, unless there is
+		// a subflow to that address.
 		return
 	}
 	c.record(now, AddAddrReceived{ID: a.ID, Addr: at})
 	c.paths.push(policy.Event{Kind: policy.RemoteAdded, RemoteID: a.ID, Remote: at})
+}
+
+// connected reports whether a subflow to this address stands or is under way.
+func (c *Conn) connected(at netip.AddrPort) bool {
+	for _, s := range c.subs {
+		if s.stage < closing && s.tcp.Remote() == at {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.paths.openings, func(o asked) bool { return o.Remote == at })
 }
 
 // reachable reports whether an announced address can be one of a peer's.

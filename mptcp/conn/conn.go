@@ -17,7 +17,6 @@
 package conn
 
 import (
-	"github.com/sennit-net/sennit/mptcp/dss"
 	"github.com/sennit-net/sennit/mptcp/option"
 	"github.com/sennit-net/sennit/mptcp/policy"
 	"github.com/sennit-net/sennit/stack/chunk"
@@ -71,12 +70,12 @@ const (
 
 // scratch is memory that is used again by every event.
 type scratch struct {
-	set    option.Set
-	runs   []chunk.Slice
-	order  []chunk.Slice
-	snaps  []policy.Snapshot
-	ranges []dss.Range
-	cmds   []policy.Command
+	set     option.Set
+	runs    []chunk.Slice
+	order   []chunk.Slice
+	snaps   []policy.Snapshot
+	missing []tcp.Stretch
+	cmds    []policy.Command
 }
 
 // New returns a connection without subflows: First or Accept gives it one.
@@ -177,6 +176,8 @@ func (c *Conn) Emit(now mono.Time, seg *wire.Segment) (sub int, ok bool) {
 			// A subflow stays at it until it has no more: what it sends in a row
 			// leaves in one batch.
 			c.turn = k
+			s.acts.probe = s.acts.probe || s.acts.probeLater
+			s.acts.probeLater = false
 			c.settle(now)
 			return int(s.id), true
 		}

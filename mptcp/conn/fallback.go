@@ -55,7 +55,7 @@ func (c *Conn) fallBack(now mono.Time, s *subflow, cause Cause) {
 	c.snd.again = nil
 	c.paths.clear()
 	s.opts.due = nil
-	s.acts.bare = true
+	s.acts.bare = !told && c.plain.fails == 0
 	for _, o := range c.subs {
 		if o != s {
 			o.reset(ErrFallback, option.ResetMPTCP, false)
@@ -111,7 +111,8 @@ func (s *subflow) appendPlain(out tcp.Outgoing, room int, b []byte) []byte {
 	if s != p.sub {
 		return b
 	}
-	if p.fails > 0 && out.Len == 0 {
+	if p.fails > 0 {
+		// RFC 8684 §3.7: it has to come before anything that lacks a mapping.
 		if m := (option.MPFail{DSN: p.failDSN}); m.Size() <= room {
 			p.fails--
 			b = m.Append(b)
@@ -122,17 +123,19 @@ func (s *subflow) appendPlain(out tcp.Outgoing, room int, b []byte) []byte {
 		return b
 	}
 	if p.infiniteTil != 0 && s.opts.ackOff >= p.infiniteTil {
+		// It has arrived: from here on all of a segment is payload.
 		p.infinite = false
+		s.acts.bare = true
 		return b
-	}
-	if p.infiniteTil == 0 {
-		p.infiniteTil = out.Off + uint64(out.Len)
 	}
 	// RFC 8684 §3.7: length 0, and a checksum of 0 where there is one.
 	d := option.DSS{HasMap: true, DSN8: true, DSN: p.infiniteAt.DSN, SSN: p.infiniteAt.SSN(),
 		HasSum: s.c.keys.checksum}
 	if d.Size() > room {
 		return b
+	}
+	if p.infiniteTil == 0 {
+		p.infiniteTil = out.Off + uint64(out.Len)
 	}
 	return d.Append(b)
 }

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sennit-net/sennit/stack/mono"
@@ -32,7 +33,7 @@ func (c *Conn) sendFin(now mono.Time) {
 			s.acts.ack = true
 			// Repeated, it goes out on a segment that has to be answered: so that
 			// silence about it means something.
-			s.acts.probe = c.snd.backoffs > 0
+			s.acts.probeLater = c.snd.backoffs > 0
 		}
 	}
 }
@@ -148,10 +149,8 @@ func (c *Conn) checkAlone(now mono.Time) {
 	if c.end.done || len(c.subs) == 0 && c.next == 0 {
 		return
 	}
-	for _, s := range c.subs {
-		if s.stage != gone {
-			return
-		}
+	if !c.allGone() {
+		return
 	}
 	switch {
 	case c.bothFins():
@@ -163,6 +162,15 @@ func (c *Conn) checkAlone(now mono.Time) {
 		// RFC 8684 §3.3.3: break before make: wait for a new subflow.
 		c.timers[aloneTimer] = now.Add(c.cfg.Patience)
 	}
+}
+
+func (c *Conn) allGone() bool {
+	for _, s := range c.subs {
+		if s.stage != gone {
+			return false
+		}
+	}
+	return true
 }
 
 // fail ends the connection with an error, and its subflows with RSTs.
@@ -221,6 +229,11 @@ func (c *Conn) subflowGone(now mono.Time, s *subflow, was stage, err error) {
 	}
 	c.rescue(now, s)
 	c.paths.down(s, was, err)
+	if s.opener && s.id != 0 && errors.Is(err, tcp.ErrRefused) && c.allGone() {
+		// RFC 8684 §3.2: a RST to a join: the peer does not know the connection
+		// any more, and nobody is left that could tell more.
+		c.finish(now, tcp.ErrReset)
+	}
 }
 
 func notNil(err error) error {

@@ -49,8 +49,8 @@ func (c *Conn) first(a policy.Address, t tcp.Config) *subflow {
 // noteFlags keeps what the peer's A and C mean for the connection.
 func (c *Conn) noteFlags(m *option.MPCapable) {
 	// RFC 8684 §3.1: checksums are used as soon as one side asks for them.
-	c.keys.checksum = c.cfg.Checksum || m.Checksum
-	c.keys.denyFirst = m.DenyJoin
+	c.keys.checksum = c.keys.checksum || c.cfg.Checksum || m.Checksum
+	c.keys.denyFirst = c.keys.denyFirst || m.DenyJoin
 }
 
 // appendSYN appends MP_CAPABLE or MP_JOIN to a SYN or SYN-ACK.
@@ -132,12 +132,16 @@ func (c *Conn) learnKey(remote uint64) {
 }
 
 // confirm notes that the peer has shown a DSS: MPTCP works both ways.
-func (c *Conn) confirm() {
+func (c *Conn) confirm(now mono.Time) {
 	if c.phase != keyed {
 		return
 	}
 	c.phase = confirmed
 	c.paths.push(policy.Event{Kind: policy.Confirmed})
+	if c.finDue() {
+		// So far it had to give way to MP_CAPABLE.
+		c.sendFin(now)
+	}
 }
 
 // appendCapable appends MP_CAPABLE in place of a DSS, as the initiator does

@@ -27,8 +27,13 @@ func (s *subflow) AppendOptions(now mono.Time, out tcp.Outgoing, room int, b []b
 	case s.id != 0 && s.opener && s.stage <= preEstablished:
 		return s.appendJoinACK(room, b)
 	}
-	if b, done := s.appendCapable(out, room, b); done {
-		return b
+	// A DATA_FIN goes before a repetition of the third ACK: nothing else would
+	// bring the connection to its end.
+	if !(s.opts.fin && s.opts.third && out.Len == 0) {
+		if b, done := s.appendCapable(out, room, b); done {
+			s.opts.third = true
+			return b
+		}
 	}
 	if out.Len == 0 && len(s.opts.due) > 0 {
 		return s.appendSignal(room, b)
@@ -140,6 +145,10 @@ func (s *subflow) receivedReset(now mono.Time) {
 	set := &c.work.set
 	if set.Has(option.SubTCPReset) {
 		c.record(now, ResetReceived{Sub: s.id, Reason: set.Reset.Reason, Transient: set.Reset.Transient})
+		// RFC 8684 §3.6: without T the path should not be tried again. Departs from
+		// RFC 8684 §3.6: reason 0 without T is taken for "nothing said", since that
+		// is what a Linux host sends when it has no reason to give.
+		s.opts.final = !set.Reset.Transient && set.Reset.Reason != option.ResetUnspecified
 	}
 	if set.Has(option.SubFastclose) {
 		c.receivedFastclose(now, s, true)

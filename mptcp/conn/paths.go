@@ -49,6 +49,10 @@ func (p *paths) idOf(addr netip.Addr) uint8 {
 			return l.id
 		}
 	}
+	if len(p.ids) > 200 {
+		// So many cannot all be in use: the oldest goes, the first one stays.
+		p.ids = slices.Delete(p.ids, 1, 2)
+	}
 	for {
 		p.lastID++
 		if p.lastID != 0 && !slices.ContainsFunc(p.ids, func(l localID) bool { return l.id == p.lastID }) {
@@ -122,7 +126,7 @@ func (p *paths) takeOpening(sub policy.Subflow) (asked, bool) {
 // down tells of a subflow that is over.
 func (p *paths) down(s *subflow, was stage, err error) {
 	e := policy.Event{Kind: policy.SubflowDown, Subflow: s.id, Address: s.address,
-		Remote: s.tcp.Remote(), RemoteID: s.join.remoteID, Err: err}
+		Remote: s.tcp.Remote(), RemoteID: s.join.remoteID, Err: err, Final: s.opts.final}
 	if !s.up && was <= preEstablished {
 		e.Kind = policy.OpenFailed
 	}

@@ -89,7 +89,7 @@ func (s *subflow) receivedFirstMapping(now mono.Time) tcp.Verdict {
 	if m.HasSum != c.keys.checksum || m.ReceiverKey != c.keys.local || m.SenderKey != c.keys.remote {
 		return s.refuse(ErrMapping)
 	}
-	c.confirm()
+	c.confirm(now)
 	s.opts.dss = true
 	return s.mapIn(dss.Mapping{DSN: c.rcv.base, Len: int(m.Len), Sum: m.Sum, HasSum: m.HasSum})
 }
@@ -98,7 +98,7 @@ func (s *subflow) receivedFirstMapping(now mono.Time) tcp.Verdict {
 func (s *subflow) receivedDSS(now mono.Time, in *tcp.Incoming) tcp.Verdict {
 	c := s.c
 	d := &c.work.set.DSS
-	c.confirm()
+	c.confirm(now)
 	s.opts.dss = true
 	if d.HasAck {
 		c.dataAcked(now, s, d, in.Window)

@@ -8,6 +8,7 @@ import (
 	"github.com/sennit-net/sennit/mptcp/option"
 	"github.com/sennit-net/sennit/mptcp/policy"
 	"github.com/sennit-net/sennit/stack/mono"
+	"github.com/sennit-net/sennit/stack/tcp"
 )
 
 // liveness is whether a subflow's path still carries anything.
@@ -67,6 +68,9 @@ func (s *subflow) revive(now mono.Time) {
 		return
 	}
 	s.alive.stale = false
+	s.alive.rescued = 0
+	// It is at work again itself on what nobody has taken over yet.
+	s.c.snd.again = slices.DeleteFunc(s.c.snd.again, func(a again) bool { return a.lost == s.id })
 	s.c.record(now, PathRevived{Sub: s.id})
 	s.c.paths.push(policy.Event{Kind: policy.SubflowRevived, Subflow: s.id, Address: s.address,
 		Remote: s.tcp.Remote()})
@@ -94,20 +98,43 @@ func (c *Conn) others(s *subflow) bool {
 	return false
 }
 
-// rescue queues what s carried and no Data ACK covers for other subflows.
+// rescue queues for other subflows what s has sent and the peer has not got
+// there, once per byte: what it acknowledged, even by SACK, it holds already
+// (RFC 8684 §3.3.6). Should it have dropped that after all, the data-level timer
+// sees to it.
 func (c *Conn) rescue(now mono.Time, s *subflow) {
-	if c.bothFins() || s.alive.rescued == s.out.End() {
+	if c.bothFins() || c.end.done || c.phase == fallen || s.alive.rescued == s.out.End() {
 		return
 	}
-	s.alive.rescued = s.out.End()
-	c.work.ranges = s.out.Unacked(c.work.ranges[:0])
-	for _, r := range c.work.ranges {
-		c.sendAgain(r, s.id)
+	c.work.missing = s.tcp.Missing(c.work.missing[:0])
+	if s.stage == gone && len(c.work.missing) == 0 {
+		// TCP has forgotten what it knew: all that it did not see acknowledged.
+		off := s.opts.ackOff
+		c.work.missing = append(c.work.missing, tcp.Stretch{Off: off, Len: int(s.out.End() - off)})
 	}
+	for _, m := range c.work.missing {
+		end := m.Off + uint64(m.Len)
+		c.rescueRange(s, max(m.Off, s.alive.rescued), end)
+	}
+	s.alive.rescued = s.out.End()
 	if c.finDue() {
 		c.sendFin(now)
 	}
 	c.armDataTimer(now)
+}
+
+// rescueRange queues the data of subflow bytes [off,end).
+func (c *Conn) rescueRange(s *subflow, off, end uint64) {
+	for off < end {
+		m, ok := s.out.At(off)
+		if !ok {
+			return
+		}
+		skip := int(off - m.Off)
+		n := int(min(m.End(), end) - off)
+		c.sendAgain(dss.Range{DSN: m.DSN.Add(skip), Len: n}, s.id)
+		off += uint64(n)
+	}
 }
 
 // rescueStale is for a subflow that has just come up: it can take over from

@@ -49,7 +49,9 @@ type optionState struct {
 	unmapped mono.Time // when bytes without a mapping are given up on
 	due      [][]byte  // signals for the next pure ACKs
 	fin      bool      // the next pure ACK carries our DATA_FIN
+	third    bool      // the third ACK with MP_CAPABLE went out
 	reset    resetCode
+	final    bool // the peer's RST said not to come back (RFC 8684 §3.6)
 }
 
 // resetCode is what our RST shall say (RFC 8684 §3.6, §3.7).
@@ -63,6 +65,7 @@ type resetCode struct {
 // actions are what a callback wants done once TCP has returned.
 type actions struct {
 	ack, probe, finish, shut, abort, bare bool
+	probeLater                            bool // after what is sent next
 	finished, shutDone                    bool // done once
 	err                                   error
 }
@@ -125,6 +128,8 @@ func (s *subflow) act(now mono.Time) bool {
 	}
 	if a.abort {
 		a.abort = false
+		// What TCP knows of SACKed bytes is gone after it.
+		s.c.rescue(now, s)
 		s.tcp.Abort(now)
 		if s.stage != gone {
 			s.closed(now)
