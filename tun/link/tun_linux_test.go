@@ -77,7 +77,8 @@ func tcpHost(t *testing.T, c tun.Config) (host, error) {
 		return host{}, err
 	}
 	s := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
+		// Without duplicate address detection, which takes a second.
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocolWithOptions(ipv6.Options{})},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
 	})
 	if err := s.CreateNICWithOptions(1, ep, stack.NICOptions{QDisc: ep.QDisc()}); err != nil {
@@ -98,7 +99,7 @@ func tcpHost(t *testing.T, c tun.Config) (host, error) {
 	return host{s, ep}, nil
 }
 
-// Twenty megabytes cross between gVisor's TCP and the kernel's, both ways at
+// Megabytes cross between gVisor's TCP and the kernel's, both ways at
 // once, in both families, with and without offload.
 func TestTUN(t *testing.T) {
 	for _, plain := range []bool{false, true} {
@@ -111,7 +112,7 @@ func TestTUN(t *testing.T) {
 }
 
 func testTUN(t *testing.T, plain bool, addr string) {
-	const size = 20 << 20
+	const size = 8 << 20
 	h, err := tcpHost(t, tun.Config{Name: "snt0", NoOffload: plain})
 	if err != nil {
 		t.Error(err)
