@@ -73,6 +73,7 @@ func newRootCommand() *cobra.Command {
 func subcommands() []*cobra.Command {
 	return []*cobra.Command{
 		newRunCommand(),
+		newDemoCommand(),
 		newDoctorCommand(),
 		newVersionCommand(),
 	}
