@@ -40,7 +40,8 @@ func (c *Conn) offerNew(now mono.Time, s *subflow) int {
 	}
 	snaps := c.snapshots()
 	return min(n, c.cfg.Scheduler.Allow(policy.Request{
-		Now: now, Asker: s.id, Unsent: n, Subs: snaps, Service: c.cfg.Service}))
+		Now: now, Asker: s.id, Unsent: n, Window: c.snd.room(), Subs: snaps,
+		Service: c.cfg.Service}))
 }
 
 // whole is the Nagle algorithm over all subflows (RFC 9293 §3.7.4): less than a

@@ -218,13 +218,18 @@ func (p *PerLink) announce(v *policy.View, cmds []policy.Command) []policy.Comma
 	for i, a := range v.Local {
 		ip := unmap(a.Addr)
 		if linkSeen(v.Local[:i], a.Link) || busy(v, a.Link) || slices.Contains(p.announced, ip) ||
-			ip.IsLinkLocalUnicast() || ip.IsLoopback() {
+			ip.IsLinkLocalUnicast() || ip.IsLoopback() || known(v, ip) {
 			continue
 		}
 		p.announced = append(p.announced, ip)
 		cmds = append(cmds, policy.Command{Kind: policy.Announce, Address: a})
 	}
 	return cmds
+}
+
+// known reports whether the peer has seen our address in a subflow.
+func known(v *policy.View, ip netip.Addr) bool {
+	return slices.ContainsFunc(v.Subflows, func(s policy.Path) bool { return unmap(s.Local.Addr()) == ip })
 }
 
 func unmap(a netip.Addr) netip.Addr { return a.Unmap() }

@@ -263,6 +263,13 @@ func TestListenerAnnounces(t *testing.T) {
 	w.expect(policy.Event{Kind: policy.LocalAdded, Address: cell})
 }
 
+// The same address on another link needs no announcement.
+func TestListenerKnownAddress(t *testing.T) {
+	w := start(t, wifi, server, wifi, policy.Address{Link: 2, Addr: wifi.Addr})
+	w.Initiator = false
+	w.expect(policy.Event{Kind: policy.Confirmed})
+}
+
 // In whatever order things happen: never two subflows on a link, nothing from
 // an address that is not there, no mixed families, no deadline left behind.
 func TestAnyOrder(t *testing.T) {

@@ -57,7 +57,8 @@ type Snapshot struct {
 type Request struct {
 	Now     mono.Time
 	Asker   Subflow
-	Unsent  int // bytes never sent on any subflow
+	Unsent  int // bytes never sent on any subflow that may be sent now
+	Window  int // bytes beyond what was sent that the peer takes at the data level; 0: unknown
 	Subs    []Snapshot
 	Service uint8
 }

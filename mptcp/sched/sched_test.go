@@ -96,6 +96,28 @@ func TestMinRTTSmallEnd(t *testing.T) {
 	}
 }
 
+// Where the peer's window cannot cover a much slower round trip, data on that
+// subflow would stop the faster one until it arrives.
+func TestMinRTTWindow(t *testing.T) {
+	full, slow := sub(0, 20*ms, 30000, 0), sub(1, 300*ms, 30000, 30000)
+	allow := func(window int, subs ...policy.Snapshot) int {
+		return MinRTT{}.Allow(policy.Request{Asker: 1, Unsent: 400000, Window: window, Subs: subs})
+	}
+	// 1.5 MB/s for 300 ms are 450 kB.
+	if got := allow(440000, full, slow); got != 0 {
+		t.Errorf("a window of 440 kB: %d bytes for the slow subflow", got)
+	}
+	if got := allow(460000, full, slow); got != 400000 {
+		t.Errorf("a window of 460 kB: %d bytes for the slow subflow", got)
+	}
+	if got := allow(10000, full, sub(1, 60*ms, 30000, 30000)); got != 400000 {
+		t.Errorf("a subflow not much slower was left out: %d", got)
+	}
+	if got := allow(10000, with(full, idle), slow); got != 400000 {
+		t.Errorf("waiting for a subflow that does not move: %d", got)
+	}
+}
+
 func TestReinject(t *testing.T) {
 	a, b, c := sub(0, 20*ms, 30000, 10000), sub(1, 50*ms, 30000, 10000), sub(2, 10*ms, 30000, 0)
 	for _, k := range []struct {
@@ -160,6 +182,7 @@ func TestProgress(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		subs := snapshots(t)
 		unsent := rapid.IntRange(1, 200000).Draw(t, "unsent")
+		window := rapid.IntRange(0, 400000).Draw(t, "peer window")
 		for _, name := range Names() {
 			s, err := New(name)
 			if err != nil {
@@ -167,7 +190,7 @@ func TestProgress(t *testing.T) {
 			}
 			sent, flight := false, false
 			for _, x := range subs {
-				n := s.Allow(policy.Request{Now: 1, Asker: x.ID, Unsent: unsent, Subs: subs})
+				n := s.Allow(policy.Request{Now: 1, Asker: x.ID, Unsent: unsent, Window: window, Subs: subs})
 				if n < 0 || n > unsent {
 					t.Fatalf("%s: %d of %d", name, n, unsent)
 				}
