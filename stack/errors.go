@@ -13,9 +13,12 @@ import (
 // mapped turns an error of the core into what package net would return: it
 // unwraps to a syscall.Errno where there is one.
 func mapped(err error) error {
+	if err == nil {
+		return nil
+	}
 	var errno syscall.Errno
 	switch {
-	case err == nil, errors.As(err, &errno):
+	case errors.As(err, &errno):
 		return err
 	case errors.Is(err, tcp.ErrReset):
 		return syscall.ECONNRESET

@@ -94,7 +94,12 @@ type packet struct {
 	off      int    // length of the IP header
 	size     int    // of the packet, by its own account
 	buf      *gv.PacketBuffer
+
+	scratch [peekLen]byte
 }
+
+// packets are reused: one escapes to whoever looks at it.
+var packets = sync.Pool{New: func() any { return new(packet) }}
 
 // peek returns the first bytes of pkt in one piece. scratch is used when they
 // are scattered. It does not disturb the packet.
@@ -162,12 +167,17 @@ func (p *packet) open6() bool {
 // receive handles a packet from a link if it is one the stack takes itself.
 // The packet is borrowed.
 func (s *Stack) receive(n *nic, pkt *gv.PacketBuffer) bool {
-	var scratch [peekLen]byte
-	p := packet{buf: pkt}
-	p.head = peek(pkt, &scratch)
-	if !p.open(n.trusted) {
-		return false
-	}
+	p := packets.Get().(*packet)
+	defer packets.Put(p)
+	p.buf = pkt
+	p.head = peek(pkt, &p.scratch)
+	taken := p.open(n.trusted) && s.dispatch(n, p)
+	p.buf, p.head = nil, nil
+	return taken
+}
+
+// dispatch gives a plain packet to whoever handles its protocol here.
+func (s *Stack) dispatch(n *nic, p *packet) bool {
 	// RFC 1122 §3.2.1.3: what has no proper source, or is not for this address
 	// on this link (strong host model, §3.3.4.2), is gVisor's to refuse.
 	if !unicast(p.src) || p.src.IsLoopback() || p.src.Is4In6() || !unicast(p.dst) ||
@@ -176,12 +186,12 @@ func (s *Stack) receive(n *nic, pkt *gv.PacketBuffer) bool {
 	}
 	switch p.proto {
 	case uint8(header.TCPProtocolNumber):
-		s.receiveTCP(n, &p)
+		s.receiveTCP(n, p)
 		return true
 	case uint8(header.ICMPv4ProtocolNumber):
-		return p.src.Is4() && s.receiveICMP(n, &p)
+		return p.src.Is4() && s.receiveICMP(n, p)
 	case uint8(header.ICMPv6ProtocolNumber):
-		return p.src.Is6() && s.receiveICMP(n, &p)
+		return p.src.Is6() && s.receiveICMP(n, p)
 	}
 	return false
 }
