@@ -107,6 +107,15 @@ type Device interface {
 	Close() error
 }
 
+// Waiter is a Device that tells when it runs dry, so that work on the packets
+// read so far can be put off until there are no more of them.
+type Waiter interface {
+	// OnWait makes f run on the reading goroutine whenever Read is about to
+	// wait for a packet. f may write to the device, but not close it. To be
+	// called before the first Read.
+	OnWait(f func())
+}
+
 // Config says which device Open shall make.
 type Config struct {
 	// Name of the interface; empty lets the system choose.

@@ -30,6 +30,8 @@ type vnetDevice struct {
 	closed  atomic.Bool
 
 	reader  transfer
+	onWait  func()
+	read    func(fd uintptr) bool
 	writers sync.Pool // of *transfer
 }
 
@@ -71,6 +73,7 @@ func openVnet(c Config) (Device, error) {
 		return nil, fmt.Errorf("tun: %w", err)
 	}
 	d.reader.init()
+	d.read = d.tryRead
 	d.writers.New = func() any { t := new(transfer); t.init(); return t }
 	return d, nil
 }
@@ -202,7 +205,7 @@ func (d *vnetDevice) Read(bufs [][]byte, m *Meta) (int, error) {
 	t := &d.reader
 	room := t.gather(bufs)
 	// RawConn waits in the runtime's poller, so that Close wakes it.
-	if err := d.conn.Read(t.readv); err != nil {
+	if err := d.conn.Read(d.read); err != nil {
 		return 0, d.failed("read", err)
 	}
 	if t.errno != 0 {
@@ -216,6 +219,20 @@ func (d *vnetDevice) Read(bufs [][]byte, m *Meta) (int, error) {
 	*m, err = t.header.decode()
 	return n, err
 }
+
+// tryRead reports whether a read ended, well or not; else there is no packet.
+func (d *vnetDevice) tryRead(fd uintptr) bool {
+	if d.reader.readv(fd) {
+		return true
+	}
+	if d.onWait != nil {
+		d.onWait()
+	}
+	return false
+}
+
+// OnWait implements Waiter.
+func (d *vnetDevice) OnWait(f func()) { d.onWait = f }
 
 func (d *vnetDevice) Write(bufs [][]byte, m Meta) error {
 	t := d.writers.Get().(*transfer)

@@ -373,3 +373,60 @@ func TestDamageInFragments(t *testing.T) {
 		})
 	}
 }
+
+// batches counts packets, and how many batches they came in.
+type batches struct {
+	stack.NetworkDispatcher
+	got  chan int // packets of each batch
+	open int
+}
+
+func (b *batches) DeliverNetworkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) { b.open++ }
+
+func (b *batches) BatchEnd() {
+	b.got <- b.open
+	b.open = 0
+}
+
+// plainDevice does not tell when it runs dry.
+type plainDevice struct{ tun.Device }
+
+// A batch ends when the device runs dry, or when it is large enough; without
+// word from the device, with each packet.
+func TestBatches(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		wrap  func(tun.Device) tun.Device
+		sizes []int // payload bytes of the packets that are there
+		want  []int
+	}{
+		{"dry", func(d tun.Device) tun.Device { return d }, []int{10, 20, 30}, []int{3}},
+		{"many", func(d tun.Device) tun.Device { return d }, make([]int, batchPackets+5), []int{batchPackets, 5}},
+		{"large", func(d tun.Device) tun.Device { return d }, []int{60000, 60000, 60000, 60000, 60000}, []int{4, 1}},
+		{"untold", func(d tun.Device) tun.Device { return plainDevice{d} }, []int{10, 20, 30}, []int{1, 1, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			da, db := tuntest.Pipe(tuntest.PipeOptions{}, tuntest.PipeOptions{})
+			for _, n := range c.sizes {
+				if err := da.Write([][]byte{udpPacket(n)}, tun.Meta{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e, err := New(c.wrap(db), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &batches{got: make(chan int, 100)}
+			e.Attach(b)
+			for i, want := range c.want {
+				if got := <-b.got; got != want {
+					t.Errorf("batch %d: %d packets, want %d", i, got, want)
+				}
+			}
+			e.Close()
+			if len(b.got) != 0 {
+				t.Errorf("one more batch, of %d", <-b.got)
+			}
+		})
+	}
+}

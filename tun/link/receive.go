@@ -18,8 +18,24 @@ import (
 // pool has, because a buffer copies a view that follows one with room left.
 var viewSizes = [...]int{128, 2 << 10, 16 << 10, 16 << 10, 32 << 10}
 
+// A batch ends when the device has no more packets, or with as many as this.
+const (
+	batchPackets = 64
+	batchBytes   = 192 << 10
+)
+
+// Batcher is a dispatcher that puts work off, such as acknowledging, until it
+// has seen all the packets that are there: BatchEnd follows the last one, on
+// the same goroutine.
+type Batcher interface{ BatchEnd() }
+
+// Batches promises that a dispatcher which is a Batcher will be told.
+func (*Endpoint) Batches() {}
+
 // reader is the state of the reading goroutine.
 type reader struct {
+	packets, bytes int // of this batch
+
 	views  [len(viewSizes)]*buffer.View // nil: to be made before the next read
 	slices [len(viewSizes)][]byte
 	packet [][]byte // the packet just read, as parts of slices
@@ -74,6 +90,13 @@ func (e *Endpoint) read(done chan<- struct{}) {
 	defer close(done)
 	var r reader
 	defer r.release()
+	end := func() { e.batchEnd(&r) }
+	defer end()
+	each := true // the device does not tell when it runs dry
+	if w, ok := e.dev.(tun.Waiter); ok {
+		w.OnWait(end)
+		each = false
+	}
 	for {
 		r.fill()
 		var m tun.Meta
@@ -81,6 +104,11 @@ func (e *Endpoint) read(done chan<- struct{}) {
 		switch {
 		case err == nil:
 			e.receive(&r, n, m)
+			r.packets++
+			r.bytes += n
+			if each || r.packets >= batchPackets || r.bytes >= batchBytes {
+				end()
+			}
 		case errors.Is(err, tun.ErrTooLong), errors.Is(err, tun.ErrBadPacket):
 			e.stats.readErrors.Add(1)
 		default:
@@ -88,6 +116,19 @@ func (e *Endpoint) read(done chan<- struct{}) {
 				e.opts.Failed(err)
 			}
 			return
+		}
+	}
+}
+
+// batchEnd tells the stack that a batch is over, unless it is empty.
+func (e *Endpoint) batchEnd(r *reader) {
+	if r.packets == 0 {
+		return
+	}
+	r.packets, r.bytes = 0, 0
+	if d := e.dispatcher.Load(); d != nil {
+		if b, ok := (*d).(Batcher); ok {
+			b.BatchEnd()
 		}
 	}
 }

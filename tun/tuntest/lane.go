@@ -40,6 +40,7 @@ type lane struct {
 	rng      *rand.Rand
 	splitter tun.Splitter
 	emit     func([][]byte) error
+	onWait   func()
 	stats    Stats
 }
 
@@ -117,12 +118,19 @@ func (l *lane) admit(n int) (at time.Time, ok bool) {
 func (l *lane) read(bufs [][]byte, m *tun.Meta) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for {
+	for told := false; ; {
 		if l.closed {
 			return 0, os.ErrClosed
 		}
 		if l.head < len(l.packets) && l.arrived() {
 			break
+		}
+		if !told && l.onWait != nil {
+			told = true
+			l.mu.Unlock()
+			l.onWait()
+			l.mu.Lock()
+			continue
 		}
 		l.wake.Wait()
 	}

@@ -65,7 +65,10 @@ type Device struct {
 	once sync.Once
 }
 
-var _ tun.Device = (*Device)(nil)
+var (
+	_ tun.Device = (*Device)(nil)
+	_ tun.Waiter = (*Device)(nil)
+)
 
 // Pipe returns two devices joined back to back. a describes the first device
 // and the way from it to the second, b the other direction.
@@ -115,6 +118,9 @@ func (d *Device) Stats() Stats { return d.out.snapshot() }
 
 // Read implements tun.Device.
 func (d *Device) Read(bufs [][]byte, m *tun.Meta) (int, error) { return d.in.read(bufs, m) }
+
+// OnWait implements tun.Waiter.
+func (d *Device) OnWait(f func()) { d.in.onWait = f }
 
 // Write implements tun.Device.
 func (d *Device) Write(bufs [][]byte, m tun.Meta) error {
