@@ -104,7 +104,7 @@ func (r *demoResult) table(w io.Writer) {
 			megabytes(l.Bytes), share, mbit(r.goodput(l.Bytes)))
 	}
 	fmt.Fprintf(t, "together\t%.0f Mbit/s\t\t%s\t\t%s\t\n", float64(capacity)/1e6, megabytes(r.Bytes), mbit(r.goodput(r.Bytes)))
-	t.Flush()
+	_ = t.Flush() // as little as a failed print
 	verdict := "right: the bytes are the server's"
 	if !r.Intact {
 		verdict = "WRONG: these are not the server's bytes"

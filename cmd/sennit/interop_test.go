@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -164,7 +165,8 @@ func (s *sennitRun) wait() int {
 	if s.ctx.Err() != nil {
 		s.r.t.Fatalf("sennit run did not end in time\n%s", s.stderr.String())
 	}
-	if _, ok := err.(*exec.ExitError); err != nil && !ok {
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
 		s.r.t.Fatal(err)
 	}
 	return s.cmd.ProcessState.ExitCode()
