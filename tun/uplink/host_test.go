@@ -316,6 +316,39 @@ func TestIsNoRouter(t *testing.T) {
 	}
 }
 
+// TestForeignFirewall: hosts with Docker or ufw drop what is forwarded.
+func TestForeignFirewall(t *testing.T) {
+	l := newLab(t)
+	if err := l.Client.NFT(`
+		add table ip filter
+		add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }
+		add table ip6 filter
+		add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; }
+		add table inet firewalld
+		add chain inet firewalld forward { type filter hook forward priority 10; }
+		add rule inet firewalld forward reject with icmpx type admin-prohibited
+`); err != nil {
+		t.Fatal(err)
+	}
+	before := snapshot(t, l.Client)
+	h := setup(t, l, Config{Links: both, StateDir: t.TempDir()})
+	for _, link := range h.Links() {
+		for _, dst := range []netip.Addr{l.Eth0.Addr4, l.Eth0.Addr6} {
+			if !ping(t, link, dst) {
+				t.Errorf("no answer from %v over %s", dst, link.Name)
+			}
+		}
+	}
+	closeIn(t, l, h)
+	same(t, before, snapshot(t, l.Client))
+	// The chain may be gone when its rules are to be taken away.
+	h = setup(t, l, Config{Links: both, StateDir: t.TempDir()})
+	if err := l.Client.NFT("delete table inet firewalld"); err != nil {
+		t.Fatal(err)
+	}
+	closeIn(t, l, h)
+}
+
 func TestLinkChanges(t *testing.T) {
 	l := newLab(t)
 	h := setup(t, l, Config{Links: both, StateDir: t.TempDir()})

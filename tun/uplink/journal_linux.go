@@ -46,7 +46,9 @@ type step struct {
 	From   string `json:"from,omitempty"`
 	To     string `json:"to,omitempty"`
 
-	Name string `json:"name,omitempty"` // of an nftables table
+	// nft: the table Name. pass: rules with the comment Name in a chain.
+	Name  string  `json:"name,omitempty"`
+	Where chainID `json:"where,omitzero"`
 }
 
 type stepKind string
@@ -56,6 +58,7 @@ const (
 	stepRule   stepKind = "rule"
 	stepTable  stepKind = "table" // a routing table filled by us
 	stepNft    stepKind = "nft"
+	stepPass   stepKind = "pass" // our rules in the chain of somebody else
 )
 
 func (s step) String() string {
@@ -68,6 +71,8 @@ func (s step) String() string {
 		return fmt.Sprintf("routing table %d", s.Table)
 	case stepNft:
 		return "nftables table " + s.Name
+	case stepPass:
+		return fmt.Sprintf("rules for %s in nftables chain %s %s", s.Name, s.Where.Table, s.Where.Chain)
 	}
 	return string(s.Kind)
 }

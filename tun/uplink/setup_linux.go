@@ -235,6 +235,9 @@ func (h *Host) configure(l *Link) error {
 	if err := l.tune(); err != nil {
 		return err
 	}
+	if err := h.passForeign(l); err != nil {
+		return err
+	}
 	dev, err := netlink.LinkByIndex(l.index)
 	if err != nil {
 		return err

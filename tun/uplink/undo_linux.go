@@ -115,6 +115,8 @@ func (s step) undo() error {
 		return flushTable(s.Family, s.Table)
 	case stepNft:
 		return deleteNft(s.Name)
+	case stepPass:
+		return s.removePass()
 	}
 	return fmt.Errorf("unknown kind %q", s.Kind)
 }
