@@ -45,6 +45,10 @@ func (p *PRR) Delivered(n, inFlight, mss int, safe bool) {
 	p.cwnd = inFlight + max(send, 0)
 }
 
+// Lost tells of n bytes found lost by a timer: they leave the flight, but that
+// is no licence to send.
+func (p *PRR) Lost(n int) { p.cwnd -= n }
+
 // Sent tells of n bytes sent, new or again (RFC 9937 §6.3).
 func (p *PRR) Sent(n int) { p.out += n }
 

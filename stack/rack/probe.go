@@ -46,6 +46,9 @@ func (p *Probe) Sent(end uint64, again bool) {
 	*p = Probe{out: true, again: again, end: end, stale: true}
 }
 
+// Out reports whether a probe is in flight.
+func (p *Probe) Out() bool { return p.out }
+
 // Sampled tells of a new RTT sample.
 func (p *Probe) Sampled() { p.stale = false }
 

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sennit-net/sennit/stack/cc"
@@ -10,19 +11,23 @@ import (
 
 // feedback is what one ACK brought.
 type feedback struct {
-	acked     int // bytes newly acknowledged cumulatively
-	fresh     int // bytes newly known to have arrived: acked or SACKed for the first time
-	newSACK   int // bytes newly SACKed
-	finAcked  bool
-	resent    bool      // something retransmitted is among the acknowledged
-	again     mono.Time // when the last of that was retransmitted
-	dsack     bool      // the ACK reports a duplicate (RFC 2883)
-	oldest    mono.Time // when the first fresh, never retransmitted bytes were sent
-	newest    mono.Time // when the last of them were
-	pipe      int       // in flight before
-	unacked   int       // outstanding before
-	sameWnd   bool      // the peer's window did not change
-	wasClosed bool      // the peer's window was closed before
+	acked    int // bytes newly acknowledged cumulatively
+	fresh    int // bytes newly known to have arrived: acked or SACKed for the first time
+	newSACK  int // bytes newly SACKed
+	finAcked bool
+	resent   bool      // something retransmitted is among the acknowledged
+	again    mono.Time // when the last of that was retransmitted
+	oldest   mono.Time // when the first fresh, never retransmitted bytes were sent
+	newest   mono.Time // when the last of them were
+	pipe     int       // in flight before
+	unacked  int       // outstanding before
+	sameWnd  bool      // the peer's window did not change
+	lost     int       // bytes newly found lost
+
+	sackedBefore int    // bytes SACKed before
+	duplicated   int    // bytes reported as duplicates
+	duplicateAt  uint64 // their stream offset
+	probed       bool   // they were a tail loss probe's
 }
 
 // processAck is the fifth check's effect: SND.UNA, SACK, window, recovery,
@@ -33,13 +38,13 @@ func (c *Conn) processAck(now mono.Time, seg *wire.Segment) {
 		return
 	}
 	s := &c.snd
-	f := feedback{pipe: c.pipe(), unacked: s.unacked(), wasClosed: s.usable() <= 0}
+	f := feedback{pipe: c.pipe(), unacked: s.unacked(), sackedBefore: s.spans.sacked}
 	old := s.peer.wnd
 	c.takeWindow(seg)
 	f.sameWnd = old == s.peer.wnd
 	c.advanceUna(now, seg, &f)
 	if c.opt.sack && seg.NSACK > 0 {
-		c.takeSACK(seg, &f)
+		c.takeSACK(now, seg, &f)
 	}
 	c.measure(now, seg, &f)
 	c.recover(now, seg, &f)
@@ -82,7 +87,7 @@ func (c *Conn) advanceUna(now mono.Time, seg *wire.Segment, f *feedback) {
 		}
 		if !p.mark.has(sacked) {
 			f.fresh += int(p.n)
-			f.saw(p)
+			c.arrived(now, seg, p, f)
 		}
 	}
 	s.spans.drop(k)
@@ -102,18 +107,21 @@ func (f *feedback) saw(p span) {
 }
 
 // takeSACK marks what the blocks say (RFC 2018, RFC 6675 §5 step A).
-func (c *Conn) takeSACK(seg *wire.Segment, f *feedback) {
+func (c *Conn) takeSACK(now mono.Time, seg *wire.Segment, f *feedback) {
 	s := &c.snd
-	for i, b := range seg.SACK[:seg.NSACK] {
-		if !b.Left.Before(b.Right) || b.Right.After(s.nxt()) {
-			continue
+	blocks := seg.SACK[:seg.NSACK]
+	if b := blocks[0]; duplicateReport(seg) {
+		if b.Left.Before(b.Right) && b.Right.BeforeEq(s.nxt()) {
+			f.duplicated = b.Right.Sub(b.Left)
+			f.duplicateAt = s.offOf(b.Left)
 		}
-		if i == 0 && duplicateReport(seg) {
-			c.loss.dsacks++
-			f.dsack = true
-			continue
-		}
-		if b.Left.Before(s.una()) {
+		blocks = blocks[1:]
+	}
+	// Lowest first: what arrived since the last ACK is then seen in the order
+	// it was sent in (RFC 8985 §6.2, step 3).
+	slices.SortFunc(blocks, func(a, b wire.SACKBlock) int { return a.Left.Sub(b.Left) })
+	for _, b := range blocks {
+		if !b.Left.Before(b.Right) || b.Right.After(s.nxt()) || b.Left.Before(s.una()) {
 			continue
 		}
 		from, to := s.offOf(b.Left), min(s.offOf(b.Right), s.sent)
@@ -123,7 +131,7 @@ func (c *Conn) takeSACK(seg *wire.Segment, f *feedback) {
 		for k := range c.sackRange(from, to) {
 			f.newSACK += int(k.n)
 			f.fresh += int(k.n)
-			f.saw(k)
+			c.arrived(now, seg, k, f)
 		}
 		s.spans.top = max(s.spans.top, to)
 	}
@@ -182,6 +190,7 @@ func (c *Conn) measure(now mono.Time, seg *wire.Segment, f *feedback) {
 	}
 	c.rtt.Sample(now, now.Sub(f.oldest), max(f.unacked/(2*c.opt.mss), 1))
 	c.rtt.Progress()
+	c.loss.probe.Sampled()
 }
 
 // measureAgain is measure for data that was sent more than once. An echo older
@@ -192,9 +201,9 @@ func (c *Conn) measure(now mono.Time, seg *wire.Segment, f *feedback) {
 // SACK, none is taken.
 func (c *Conn) measureAgain(now mono.Time, seg *wire.Segment, f *feedback) {
 	switch {
-	case int32(seg.TSEcr-c.tsClock(f.again)) >= 0, c.opt.sack && !f.dsack:
+	case int32(seg.TSEcr-c.tsClock(f.again)) >= 0, c.opt.sack && f.duplicated == 0:
 		c.sampleTimestamp(now, seg)
-	case f.dsack:
+	case f.duplicated > 0:
 		// The path works; a measurement it is not.
 		c.rtt.Progress()
 	}
@@ -211,6 +220,7 @@ func (c *Conn) sampleTimestamp(now mono.Time, seg *wire.Segment) {
 	}
 	c.rtt.Sample(now, max(msec(d), time.Millisecond), 1)
 	c.rtt.Progress()
+	c.loss.probe.Sampled()
 }
 
 func msec(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
@@ -264,6 +274,7 @@ func (c *Conn) afterAck(now mono.Time, f *feedback) {
 		if s.outstanding() {
 			c.armRetransmit(now)
 		}
+		c.armProbe(now)
 		if c.loss.backoffs > 0 {
 			c.loss.backoffs = 0
 			c.cfg.Upper.Changed(now, Recovered)

@@ -48,6 +48,7 @@ type Tuning struct {
 	SendBuffer  int           // most bytes Write queues and keeps unacknowledged; 0: up to 4 MiB as cwnd grows
 	NoSACK, NoTimestamps,
 	NoWindowScale bool // do not offer the option
+	NoRACK    bool  // find losses by RFC 6675 instead of RFC 8985
 	TTL, DSCP uint8 // of IP; TTL 0: the stack's default
 }
 

@@ -100,11 +100,12 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 	}
 	p := s.spans.live()[i]
 	room := c.cwnd() - c.pipe()
-	if !c.loss.force && (room < min(c.opt.mss, int(p.n)) || !c.paced(now)) {
+	probing := c.loss.probing && !p.mark.has(lost)
+	if !c.loss.force && !probing && (room < min(c.opt.mss, int(p.n)) || !c.paced(now)) {
 		s.limited = true
 		return false
 	}
-	if c.loss.force {
+	if c.loss.force || probing {
 		room = 0
 	}
 	n := min(int(p.n), max(c.sizeLimit(), c.opt.mss), max(room-room%c.opt.mss, c.opt.mss))
@@ -130,10 +131,16 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 	seg.Seq = s.seqOf(p.off)
 	seg.Payload = s.bytes.Range(seg.Payload, int(p.off-s.acked), n)
 	s.spans.retransmitted(s.spans.find(p.off), now)
+	if probing {
+		c.probeLeft(now, true)
+	}
+	c.noteRetransmitted(now, n)
 	c.stat.retrans += uint64(n)
 	c.finish(now, seg, Outgoing{Flags: flags, Off: p.off, Len: n, Retransmit: true}, mss)
 	c.charge(now, n)
-	if !c.at.runs(tRetransmit) {
+	if p.off == s.acked || !c.at.runs(tRetransmit) {
+		// The timer is the first segment's (RFC 6298 §5): not earlier than an
+		// RTO after it was sent again.
 		c.armRetransmit(now)
 	}
 	return true
@@ -212,6 +219,11 @@ func (c *Conn) emitData(now mono.Time, seg *wire.Segment) bool {
 		// RFC 6298 §5.1.
 		c.armRetransmit(now)
 	}
+	if c.loss.probing {
+		c.probeLeft(now, false)
+	} else if n > 0 {
+		c.armProbe(now)
+	}
 	return true
 }
 
@@ -229,6 +241,9 @@ func (c *Conn) amount(now mono.Time, pending int) (n, mss int) {
 	case n <= 0:
 		c.persist(now)
 		return 0, 0
+	case c.loss.probing:
+		// RFC 8985 §7.3: one segment, whatever the congestion window says.
+		return min(n, mss), mss
 	case s.limited && c.pipe() > 0 || !c.paced(now):
 		return 0, 0
 	case room < n:
@@ -314,8 +329,12 @@ func (c *Conn) paced(now mono.Time) bool {
 // deadlines need not be finer.
 const paceSlack = time.Millisecond
 
-// charge counts n bytes against the controller's rate.
+// charge counts n bytes against recovery's allowance and the controller's
+// rate.
 func (c *Conn) charge(now mono.Time, n int) {
+	if c.loss.mode == fast {
+		c.loss.prr.Sent(n)
+	}
 	rate := c.cc.Pacing()
 	if rate <= 0 {
 		return

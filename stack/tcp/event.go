@@ -59,6 +59,11 @@ type (
 		Backoffs int
 		Next     time.Duration
 	}
+	// Spurious tells that a recovery or timeout was for nothing and is taken
+	// back.
+	Spurious struct{ Una seq.Num }
+	// TailProbe tells of a tail loss probe (RFC 8985 §7).
+	TailProbe struct{ Again bool }
 	// ZeroWindowProbe tells of a persist probe.
 	ZeroWindowProbe struct{ Count int }
 	// KeepAliveProbe tells of a keep-alive probe.
@@ -79,6 +84,8 @@ func (CwndChanged) Name() string     { return "cwnd_changed" }
 func (RecoveryEntered) Name() string { return "recovery_entered" }
 func (RecoveryLeft) Name() string    { return "recovery_left" }
 func (RTO) Name() string             { return "rto" }
+func (Spurious) Name() string        { return "spurious" }
+func (TailProbe) Name() string       { return "tail_probe" }
 func (ZeroWindowProbe) Name() string { return "zero_window_probe" }
 func (KeepAliveProbe) Name() string  { return "keep_alive_probe" }
 func (MTUReduced) Name() string      { return "mtu_reduced" }

@@ -3,6 +3,7 @@ package tcp
 import (
 	"github.com/sennit-net/sennit/stack/cc"
 	"github.com/sennit-net/sennit/stack/mono"
+	"github.com/sennit-net/sennit/stack/rack"
 	"github.com/sennit-net/sennit/stack/wire"
 )
 
@@ -23,8 +24,15 @@ type recovery struct {
 	synAgain bool // our SYN was sent more than once
 	backoffs int  // retransmission timeouts in a row
 	probes   int  // persist probes in a row
-	dsacks   int  // duplicates the peer reported
 	toldCwnd int
+
+	rack     rack.Detector
+	probe    rack.Probe
+	probing  bool      // Emit is to send a tail loss probe
+	resentTo uint64    // everything retransmitted lies below
+	began    mono.Time // when this recovery, or its last reduction, began
+	prr      cc.PRR
+	undo     undo // undo.go
 }
 
 // mode is which repair goes on.
@@ -38,7 +46,10 @@ const (
 
 const dupThresh = 3 // RFC 5681 §3.2, RFC 6675 §2
 
-func (r *recovery) resentUpTo(off uint64) { r.highRxt = max(r.highRxt, off) }
+func (r *recovery) resentUpTo(off uint64) {
+	r.highRxt = max(r.highRxt, off)
+	r.resentTo = max(r.resentTo, off)
+}
 
 // pipe is how many bytes are in flight: sent, and neither acknowledged, nor
 // SACKed, nor taken for lost (RFC 6675 §4, SetPipe). Without SACK each
@@ -49,7 +60,12 @@ func (c *Conn) pipe() int {
 	return max(s.unacked()-s.spans.sacked-s.spans.lost+s.spans.twice-c.loss.dupBytes, 0)
 }
 
+// cwnd is how much may be in flight now. In fast recovery with SACK that is
+// proportional rate reduction's business (RFC 9937).
 func (c *Conn) cwnd() int {
+	if c.loss.mode == fast && c.opt.sack {
+		return c.loss.prr.Window()
+	}
 	n, _ := c.cc.Window()
 	return n
 }
@@ -63,18 +79,26 @@ func (c *Conn) recover(now mono.Time, seg *wire.Segment, f *feedback) {
 		// RFC 6675 §5, step B: a cumulative ACK starts the count anew.
 		r.dupAcks = 0
 	}
+	if c.spurious(seg, f) {
+		c.takeBack(now)
+	}
 	if f.acked > 0 && r.mode != calm && c.snd.acked >= r.point {
 		c.leaveRecovery(now)
 	}
-	if c.opt.sack {
-		c.recoverSACK(now, f)
-		return
-	}
+	was := r.mode
 	switch {
+	case c.byTime():
+		c.probeAnswered(now, seg, f)
+		c.recoverByTime(now, f)
+	case c.opt.sack:
+		c.recoverSACK(now, f)
 	case f.acked > 0:
 		c.partialAck(now, f)
 	case c.duplicate(seg, f) && !signal:
 		c.countDuplicate(now, f)
+	}
+	if was == fast && r.mode == fast && c.opt.sack {
+		r.prr.Delivered(f.fresh, c.pipe(), c.opt.mss, f.acked > 0 && f.lost == 0)
 	}
 }
 
@@ -160,15 +184,24 @@ func (c *Conn) loseFirst() {
 // at once.
 func (c *Conn) enterRecovery(now mono.Time, f *feedback) {
 	r := &c.loss
-	r.mode, r.point = fast, c.snd.sent
+	r.mode, r.point, r.began = fast, c.snd.sent, now
 	r.force, r.rescued = true, false
 	r.highRxt = c.snd.acked
-	flight := f.unacked
+	r.undo.begin(c.snd.acked)
+	c.stopProbe()
+	// FlightSize without what is SACKed: that has left the network, and a long
+	// repair leaves much of it.
+	flight := f.unacked - f.sackedBefore
 	if r.flight > 0 {
 		// RFC 5681 §3.2: what limited transmit added does not count.
 		flight = min(flight, r.flight)
 	}
 	c.cc.Congested(cc.Event{Now: now, Kind: cc.Loss, InFlight: flight, Lost: c.snd.spans.lost})
+	if c.opt.sack {
+		_, ssthresh := c.cc.Window()
+		r.prr.Begin(ssthresh, flight, c.pipe())
+		r.prr.Delivered(f.fresh, c.pipe(), c.opt.mss, false)
+	}
 	if c.recording() {
 		c.record(now, RecoveryEntered{c.snd.una(), c.snd.seqOf(r.point)})
 		c.noteWindowChange(now)
@@ -182,6 +215,7 @@ func (c *Conn) leaveRecovery(now mono.Time) {
 	}
 	r.mode, r.dupAcks, r.dupBytes, r.flight = calm, 0, 0, 0
 	r.force = false
+	r.rack.RecoveryEnded()
 }
 
 // countDuplicate is RFC 5681 §3.2 and RFC 3042 for a peer without SACK: each
@@ -229,7 +263,10 @@ func (c *Conn) nextRetransmission(now mono.Time) int {
 	}
 	r := &c.loss
 	r.force = false
-	if !c.opt.sack || r.mode != fast || c.cwnd()-c.pipe() < c.opt.mss {
+	if r.probing && !c.probeWithNew(now) {
+		return c.probeSpan()
+	}
+	if !c.opt.sack || c.byTime() || r.mode != fast || c.cwnd()-c.pipe() < c.opt.mss {
 		return -1
 	}
 	if c.snd.open() && c.snd.usable() > 0 && c.cfg.Upper.Pending(now) > 0 {
@@ -305,13 +342,19 @@ func (c *Conn) onRetransmitTimeout(now mono.Time) {
 // at every timeout: RFC 6675 §5.1 calls that overly conservative.
 func (c *Conn) loseAll(now mono.Time, first bool) {
 	s, r := &c.snd, &c.loss
-	flight := s.unacked()
+	flight := s.unacked() - s.spans.sacked
 	l := s.spans.live()
+	window := c.reorderWindow()
 	reneged := len(l) > 0 && l[0].mark.has(sacked)
 	for i := range l {
-		if m := l[i].mark; reneged || !m.has(sacked) {
-			s.spans.set(i, m&resent|lost)
+		m := l[i].mark
+		if m.has(sacked) && !reneged {
+			continue
 		}
+		if c.byTime() && !reneged && !r.rack.Expired(now, l[i].transmission(), i == 0, window) {
+			continue // RFC 8985 §6.3: sent a moment ago, it may yet arrive
+		}
+		s.spans.set(i, m&resent|lost)
 	}
 	if reneged {
 		s.spans.top = 0
@@ -323,7 +366,12 @@ func (c *Conn) loseAll(now mono.Time, first bool) {
 	// sent until now is acknowledged.
 	r.mode, r.point, r.edge = timeout, s.sent, s.sent
 	r.dupAcks, r.dupBytes, r.flight = 0, 0, 0
-	r.force, r.highRxt = true, s.acked
+	r.force, r.highRxt, r.began = true, s.acked, now
+	c.stopProbe()
+	c.at.stop(tReorder)
+	if first {
+		r.undo.begin(s.acked)
+	}
 	if flight > 0 {
 		c.cc.Congested(cc.Event{Now: now, Kind: cc.Timeout, InFlight: flight, Lost: s.spans.lost, First: first})
 	}

@@ -102,6 +102,7 @@ func TestFinRetransmission(t *testing.T) {
 	p.Expect("PA 1+100 ack 1")
 	p.Shutdown(tcp.CloseWriting)
 	p.Expect("FA 101 ack 1")
+	p.After(50*time.Millisecond+2*time.Microsecond, "FPA 1+100 ack 1") // RFC 8985 §7.2
 	p.After(p.Conn.Info().RTO, "FPA 1+100 ack 1")
 	p.Send("A 1 ack 102 win 512")
 	p.Is(tcp.FinWait2)

@@ -36,6 +36,7 @@ type spans struct {
 	sacked int // bytes marked sacked
 	lost   int // bytes marked lost
 	twice  int // bytes marked twice
+	again  int // bytes retransmitted and not SACKed
 	top    uint64
 	// redo is a lower bound for the first span marked lost.
 	redo uint64
@@ -98,7 +99,13 @@ func (s *spans) set(i int, m mark) {
 	if p.mark.has(twice) {
 		s.twice -= n
 	}
+	if p.mark&(resent|sacked) == resent {
+		s.again -= n
+	}
 	p.mark = m
+	if m&(resent|sacked) == resent {
+		s.again += n
+	}
 	if m.has(twice) {
 		s.twice += n
 	}

@@ -11,6 +11,8 @@ type timer uint8
 
 const (
 	tRetransmit timer = iota // RTO of data, SYN, SYN-ACK or FIN
+	tProbe                   // tail loss probe
+	tReorder                 // the reordering window of RACK passes
 	tPersist                 // window closed, or a silly one to be overridden
 	tDelayedAck
 	tKeepAlive
@@ -19,7 +21,7 @@ const (
 	numTimers
 )
 
-var timerNames = [numTimers]string{"retransmit", "persist", "delayed-ack", "keep-alive", "lifetime", "pace"}
+var timerNames = [numTimers]string{"retransmit", "probe", "reorder", "persist", "delayed-ack", "keep-alive", "lifetime", "pace"}
 
 func (t timer) String() string { return timerNames[t] }
 
@@ -60,6 +62,12 @@ func (c *Conn) Advance(now mono.Time) {
 	}
 	if c.at.take(tKeepAlive, now) {
 		c.onKeepAlive(now)
+	}
+	if c.at.take(tReorder, now) {
+		c.onReorder(now)
+	}
+	if c.at.take(tProbe, now) {
+		c.onProbe(now)
 	}
 	if c.at.take(tRetransmit, now) {
 		c.onRetransmitTimeout(now)
