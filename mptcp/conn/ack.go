@@ -108,10 +108,25 @@ func (c *Conn) retransmitData(now mono.Time) bool {
 		return false
 	case c.bareFallback(now):
 		return true
+	case c.askFirst(now):
+		return true
 	}
 	// RFC 8684 §3.3.6: acknowledged by the subflow, but not at the data level.
 	n := int(min(c.snd.nxt.Sub(c.snd.una), reinjectPart))
-	c.snd.again = append([]again{{dss.Range{DSN: c.snd.una, Len: n}, nobody}}, c.snd.again...)
+	c.sendAgain(dss.Range{DSN: c.snd.una, Len: n}, nobody)
+	return true
+}
+
+// askFirst makes an only subflow's peer repeat its Data ACK: that is what was
+// lost, more likely than the data. To send data twice on the only subflow would
+// also end the chance of a clean fallback, should options get lost at the same
+// time: the peer could not tell the repetition from what follows.
+func (c *Conn) askFirst(now mono.Time) bool {
+	s := c.sub(0)
+	if s == nil || s.stage != established || !c.foldable(s) || c.snd.backoffs > 0 {
+		return false
+	}
+	s.acts.probe = true
 	return true
 }
 

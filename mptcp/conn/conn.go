@@ -17,6 +17,7 @@
 package conn
 
 import (
+	"github.com/sennit-net/sennit/mptcp/dss"
 	"github.com/sennit-net/sennit/mptcp/option"
 	"github.com/sennit-net/sennit/mptcp/policy"
 	"github.com/sennit-net/sennit/stack/chunk"
@@ -75,6 +76,7 @@ type scratch struct {
 	order   []chunk.Slice
 	snaps   []policy.Snapshot
 	missing []tcp.Stretch
+	ranges  []dss.Range
 	cmds    []policy.Command
 }
 

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"slices"
+
 	"github.com/sennit-net/sennit/mptcp/dss"
 	"github.com/sennit-net/sennit/mptcp/policy"
 	"github.com/sennit-net/sennit/stack/chunk"
@@ -74,23 +76,22 @@ func (c *Conn) offerAgain(now mono.Time, s *subflow) (at int, ok bool) {
 			usable++
 		}
 	}
-	asked := nobody - 1
-	var to policy.Subflow
-	var fit bool
+	if usable == 1 {
+		// Nobody else is left to carry it, not even when s carried it before: a
+		// path that acknowledges and forgets (RFC 8684 §3.3.6).
+		return 0, true
+	}
+	var no [defaultSubflows]policy.Subflow // lost ones whose data is not for s
+	refused := no[:0]
 	for i := range c.snd.again {
 		lost := c.snd.again[i].lost
-		if usable == 1 {
-			// Nobody else is left to carry it, not even when s carried it before:
-			// a path that acknowledges and forgets (RFC 8684 §3.3.6).
+		if slices.Contains(refused, lost) {
+			continue
+		}
+		if to, fit := c.target(now, lost); fit && to == s.id {
 			return i, true
 		}
-		if lost != asked {
-			asked = lost
-			to, fit = c.target(now, lost)
-		}
-		if fit && to == s.id {
-			return i, true
-		}
+		refused = append(refused, lost)
 	}
 	return 0, false
 }

@@ -25,6 +25,7 @@ type liveness struct {
 	probed  mono.Time // the last probe
 	probes  int       // without an answer
 	rescued uint64    // offset up to which its data was reinjected
+	whole   bool      // all of its data was, for good
 }
 
 // hear notes that something came.
@@ -103,24 +104,50 @@ func (c *Conn) others(s *subflow) bool {
 // (RFC 8684 §3.3.6). Should it have dropped that after all, the data-level timer
 // sees to it.
 func (c *Conn) rescue(now mono.Time, s *subflow) {
-	if c.bothFins() || c.end.done || c.phase == fallen || s.alive.rescued == s.out.End() {
+	if c.bothFins() || c.end.done || c.phase == fallen || s.alive.whole {
 		return
 	}
-	c.work.missing = s.tcp.Missing(c.work.missing[:0])
-	if s.stage == gone && len(c.work.missing) == 0 {
-		// TCP has forgotten what it knew: all that it did not see acknowledged.
-		off := s.opts.ackOff
-		c.work.missing = append(c.work.missing, tcp.Stretch{Off: off, Len: int(s.out.End() - off)})
+	switch {
+	case s.distrusted():
+		s.alive.whole = true
+		c.rescueAll(s)
+	case s.alive.rescued == s.out.End():
+		return
+	default:
+		c.work.missing = s.tcp.Missing(c.work.missing[:0])
+		for _, m := range c.work.missing {
+			end := m.Off + uint64(m.Len)
+			c.rescueRange(s, max(m.Off, s.alive.rescued), end)
+		}
+		s.alive.rescued = s.out.End()
 	}
-	for _, m := range c.work.missing {
-		end := m.Off + uint64(m.Len)
-		c.rescueRange(s, max(m.Off, s.alive.rescued), end)
-	}
-	s.alive.rescued = s.out.End()
 	if c.finDue() {
 		c.sendFin(now)
 	}
 	c.armDataTimer(now)
+}
+
+// distrusted reports whether the subflow ends in a way that makes its
+// acknowledgements worth nothing: the peer reset it, or options or bytes were
+// changed on it.
+func (s *subflow) distrusted() bool {
+	switch s.acts.err {
+	case nil:
+		return s.stage == gone
+	case ErrInterference, ErrChecksum, ErrMapping, tcp.ErrReset:
+		return true
+	}
+	return false
+}
+
+// rescueAll queues all that a subflow has carried and no Data ACK covers. Where
+// the peer has reset the subflow it may have dropped what it acknowledged there:
+// a mapping it did not get, a checksum that failed (RFC 8684 §3.7).
+func (c *Conn) rescueAll(s *subflow) {
+	c.work.ranges = s.out.Unacked(c.work.ranges[:0])
+	for _, r := range c.work.ranges {
+		c.sendAgain(r, s.id)
+	}
 }
 
 // rescueRange queues the data of subflow bytes [off,end).
@@ -164,16 +191,29 @@ func (c *Conn) sendAgain(r dss.Range, lost policy.Subflow) {
 		}
 		if before := a.DSN.Sub(r.DSN); before > 0 {
 			n := int(min(before, int64(r.Len)))
-			c.snd.again = slices.Insert(c.snd.again, i, again{dss.Range{DSN: r.DSN, Len: n}, lost})
+			if c.joinAgain(i-1, dss.Range{DSN: r.DSN, Len: n}, lost) {
+				i-- // a is still to be looked at
+			} else {
+				c.snd.again = slices.Insert(c.snd.again, i, again{dss.Range{DSN: r.DSN, Len: n}, lost})
+			}
 			r.DSN, r.Len = r.DSN.Add(n), r.Len-n
 			continue
 		}
 		skip := int(min(a.End().Sub(r.DSN), int64(r.Len)))
 		r.DSN, r.Len = r.DSN.Add(skip), r.Len-skip
 	}
-	if r.Len > 0 {
+	if r.Len > 0 && !c.joinAgain(i-1, r, lost) {
 		c.snd.again = slices.Insert(c.snd.again, i, again{r, lost})
 	}
+}
+
+// joinAgain adds r to reinjection i if it continues that.
+func (c *Conn) joinAgain(i int, r dss.Range, lost policy.Subflow) bool {
+	if i < 0 || c.snd.again[i].lost != lost || c.snd.again[i].End() != r.DSN {
+		return false
+	}
+	c.snd.again[i].Len += r.Len
+	return true
 }
 
 // watched reports whether silence on the subflow would mean something.
