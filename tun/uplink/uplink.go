@@ -143,5 +143,5 @@ type Left struct {
 	Journal string // file
 	PID     int
 	Started time.Time
-	Undone  []string // one line for each thing
+	Undone  []string // one line for each thing; of Leftovers, what is to be undone
 }
