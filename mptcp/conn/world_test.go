@@ -77,7 +77,7 @@ type world struct {
 	acked          [2]seq.Data // the most either end has data-acked
 }
 
-var slow = simnet.Shape{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 400_000}
+var slow = simnet.Shape{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 100_000}
 
 func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
