@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sennit-net/sennit/mptcp"
 	"github.com/sennit-net/sennit/stack"
-	"github.com/sennit-net/sennit/stack/tcp"
 	"github.com/sennit-net/sennit/tun"
 	"github.com/sennit-net/sennit/tun/link"
 	"github.com/sennit-net/sennit/tun/tuntest"
@@ -46,19 +46,6 @@ func emulatedNetwork(addr, answer string) (wifi, cellular tun.Device) {
 	return near[0], near[1]
 }
 
-// settled waits until the number of goroutines is at most n, and returns it.
-func settled(n int) int {
-	got := 0
-	for range 200 {
-		runtime.GC()
-		if got = runtime.NumGoroutine(); got <= n {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return got
-}
-
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -67,57 +54,41 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// 200 connections one after the other leave neither goroutines nor memory.
+// 200 connections one after the other leave neither sockets nor memory, nor
+// goroutines beyond those of the listener.
 func TestConnectionsLeaveNothing(t *testing.T) {
-	tuning := tcp.Tuning{TimeWait: -1}
-	d := newDual(t, [2]tuntest.PipeOptions{})
-	lc := mptcp.ListenConfig{Stack: d.server, Tuning: &tuning}
-	l, err := lc.Listen(t.Context(), "tcp", "10.2.0.1:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				io.Copy(c, c)
+	inBubble(t, func(t *testing.T, d *dual) {
+		l := echo(t, mptcp.ListenConfig{Stack: d.server}, "10.2.0.1:80")
+		defer l.Close()
+		dialer := mptcp.Dialer{Stack: d.client}
+		fetch := func(n int) {
+			for range n {
+				c, err := dialer.Dial("tcp", "10.2.0.1:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Write([]byte("question"))
+				c.(*mptcp.Conn).CloseWrite()
+				if b, err := io.ReadAll(c); err != nil || string(b) != "question" {
+					t.Fatalf("read %q, %v", b, err)
+				}
 				c.Close()
-			}()
-		}
-	}()
-	dialer := mptcp.Dialer{Stack: d.client, Tuning: &tuning}
-	fetch := func(n int) {
-		for range n {
-			c, err := dialer.Dial("tcp", "10.2.0.1:80")
-			if err != nil {
-				t.Fatal(err)
 			}
-			c.SetDeadline(time.Now().Add(10 * time.Second))
-			c.Write([]byte("question"))
-			c.(*mptcp.Conn).CloseWrite()
-			if b, err := io.ReadAll(c); err != nil || string(b) != "question" {
-				t.Fatalf("read %q, %v", b, err)
-			}
-			c.Close()
+			time.Sleep(2 * time.Minute) // TIME-WAIT
+			synctest.Wait()
 		}
-	}
-	fetch(50)
-	time.Sleep(100 * time.Millisecond)
-	before := settled(0)
-	memory := heap()
-	fetch(200)
-	if after := settled(before); after > before {
-		buf := make([]byte, 1<<20)
-		t.Errorf("%d goroutines before, %d after:\n%s", before, after, buf[:runtime.Stack(buf, true)])
-	}
-	if after := heap(); after > memory+4<<20 {
-		t.Errorf("heap grew from %d to %d bytes", memory, after)
-	}
-	if n := d.client.Sockets() + d.server.Sockets(); n > 0 {
-		t.Errorf("%d sockets still exist", n)
-	}
+		fetch(50)
+		goroutines, memory := runtime.NumGoroutine(), heap()
+		fetch(200)
+		if n := runtime.NumGoroutine(); n > goroutines {
+			buf := make([]byte, 1<<20)
+			t.Errorf("%d goroutines before, %d after:\n%s", goroutines, n, buf[:runtime.Stack(buf, true)])
+		}
+		if n := heap(); n > memory+1<<20 {
+			t.Errorf("heap grew from %d to %d bytes", memory, n)
+		}
+		if n := d.client.Sockets() + d.server.Sockets(); n > 0 {
+			t.Errorf("%d sockets still exist", n)
+		}
+	})
 }

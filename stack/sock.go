@@ -176,6 +176,7 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // settle ends a step: it is entered with the lock held and leaves without.
 func (k *Sock) settle(now mono.Time) {
 	if k.busy {
+		// Whoever writes arms the timer afterwards.
 		k.run(k.update(now))
 		return
 	}
@@ -185,6 +186,7 @@ func (k *Sock) settle(now mono.Time) {
 		k.advance(now)
 		b = k.emit(now, b)
 		e := k.update(now)
+		k.timer.arm(k, now)
 		if b == nil || b.n == 0 {
 			k.busy = false
 			e.freed, e.over = k.retire()
@@ -255,7 +257,7 @@ type effects struct {
 	over            bool
 }
 
-// update notes what changed with a step: readiness, hooks, the deadline.
+// update notes what changed with a step: readiness, and what hooks say.
 func (k *Sock) update(now mono.Time) (e effects) {
 	if k.life.gone {
 		return e
@@ -277,7 +279,6 @@ func (k *Sock) update(now mono.Time) (e effects) {
 	if k.hooks.Step != nil {
 		e.outside = k.hooks.Step(now)
 	}
-	k.timer.arm(k, now, k.machine.Deadline())
 	return e
 }
 

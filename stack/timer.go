@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"time"
+
 	"github.com/sennit-net/sennit/stack/mono"
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
@@ -13,13 +15,25 @@ type sockTimer struct {
 	armed mono.Time // when it fires; 0: it does not run
 }
 
-// arm makes k's timer fire no later than deadline.
-func (t *sockTimer) arm(k *Sock, now, deadline mono.Time) {
-	if deadline.IsZero() || (t.armed != 0 && t.armed <= deadline) {
+// notAgain is the least time until a machine is advanced again. A deadline
+// that stays due, which would be a mistake of the machine, then costs little
+// instead of a processor.
+const notAgain = time.Millisecond
+
+// arm makes k's timer fire no later than the machine's deadline.
+func (t *sockTimer) arm(k *Sock, now mono.Time) {
+	deadline := k.machine.Deadline()
+	if deadline.IsZero() || k.life.gone {
+		return
+	}
+	if deadline <= now {
+		deadline = now.Add(notAgain)
+	}
+	if t.armed != 0 && t.armed <= deadline {
 		return
 	}
 	t.armed = deadline
-	d := max(deadline.Sub(now), 0)
+	d := deadline.Sub(now)
 	if t.t == nil {
 		t.t = k.s.clock.AfterFunc(d, k.fire)
 		return

@@ -74,6 +74,12 @@ func (p *PerLink) Handle(e policy.Event, v policy.View, cmds []policy.Command) [
 	case policy.SubflowDown, policy.OpenFailed:
 		p.failed(at, e.Final, &v)
 	}
+	// Whoever may not act on it must not leave a deadline behind that is due.
+	for i := range p.tries {
+		if p.tries[i].retry.Reached(v.Now) {
+			p.tries[i].retry = 0
+		}
+	}
 	// RFC 8684 §3.1: nothing before the first DSS.
 	switch {
 	case !p.ready:
@@ -128,11 +134,6 @@ func (p *PerLink) failed(at pair, final bool, v *policy.View) {
 
 // open asks for a subflow on every link that has none.
 func (p *PerLink) open(v *policy.View, cmds []policy.Command) []policy.Command {
-	for i := range p.tries {
-		if p.tries[i].retry.Reached(v.Now) {
-			p.tries[i].retry = 0
-		}
-	}
 	for i, a := range v.Local {
 		if linkSeen(v.Local[:i], a.Link) || busy(v, a.Link) {
 			continue
