@@ -70,9 +70,14 @@ func (p *PerLink) Handle(e policy.Event, v policy.View, cmds []policy.Command) [
 		// RFC 8684 §3.4.1: to send ADD_ADDR again asks for another attempt.
 		p.tries = slices.DeleteFunc(p.tries, func(t try) bool { return t.remote == e.Remote })
 	case policy.SubflowUp:
-		p.of(at).up = v.Now
+		// Only who opens has something to try again.
+		if v.Initiator {
+			p.of(at).up = v.Now
+		}
 	case policy.SubflowDown, policy.OpenFailed:
-		p.failed(at, e.Final, &v)
+		if v.Initiator {
+			p.failed(at, e.Final, &v)
+		}
 	}
 	// Whoever may not act on it must not leave a deadline behind that is due.
 	for i := range p.tries {

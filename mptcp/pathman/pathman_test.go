@@ -263,6 +263,27 @@ func TestListenerAnnounces(t *testing.T) {
 	w.expect(policy.Event{Kind: policy.LocalAdded, Address: cell})
 }
 
+// A listener has nothing to try again, however many subflows come and go, and
+// one that is not ready leaves no deadline behind that is due.
+func TestNoDeadlineForNothing(t *testing.T) {
+	w := start(t, wifi, server, wifi)
+	w.Initiator = false
+	for port := range uint16(100) {
+		remote := netip.AddrPortFrom(server.Addr(), 1000+port)
+		w.expect(policy.Event{Kind: policy.SubflowUp, Address: wifi, Remote: remote})
+		w.expect(policy.Event{Kind: policy.SubflowDown, Address: wifi, Remote: remote})
+	}
+	if w.p.Deadline() != 0 || len(w.p.tries) != 0 {
+		t.Errorf("a listener remembers %d paths, deadline %d", len(w.p.tries), w.p.Deadline())
+	}
+	w = start(t, wifi, server, wifi, cell)
+	w.expect(policy.Event{Kind: policy.SubflowDown, Address: cell, Remote: server})
+	w.tick(time.Second)
+	if w.p.Deadline() != 0 {
+		t.Error("the deadline stays in the past")
+	}
+}
+
 // The same address on another link needs no announcement.
 func TestListenerKnownAddress(t *testing.T) {
 	w := start(t, wifi, server, wifi, policy.Address{Link: 2, Addr: wifi.Addr})
@@ -276,7 +297,9 @@ func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		all := []policy.Address{wifi, wifi6, cell, cell6}
 		w := start(t, wifi, server, wifi)
-		w.p.Handle(policy.Event{Kind: policy.Confirmed}, w.View, nil)
+		if rapid.Bool().Draw(rt, "confirmed") {
+			w.p.Handle(policy.Event{Kind: policy.Confirmed}, w.View, nil)
+		}
 		for range rapid.IntRange(1, 60).Draw(rt, "events") {
 			a := rapid.SampledFrom(all).Draw(rt, "address")
 			w.Now = w.Now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(rt, "ms")) * time.Millisecond)
