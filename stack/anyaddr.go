@@ -174,7 +174,7 @@ func (s *Stack) sendICMP(n *nic, src, dst netip.Addr, tos uint8, msg []byte) {
 	}
 	binary.BigEndian.PutUint16(msg[2:], 0)
 	binary.BigEndian.PutUint16(msg[2:], ^wire.Sum(msg, sum, false))
-	s.sendPacket(n, src, dst, uint8(proto), tos, msg)
+	_ = s.sendPacket(n, src, dst, uint8(proto), tos, msg) // ICMP may get lost
 }
 
 // sendPacket sends an IP packet from any source address. One that exceeds the

@@ -181,13 +181,7 @@ func TestListenerCloseResets(t *testing.T) {
 
 func TestBacklog(t *testing.T) {
 	p := newPair(t, tuntest.PipeOptions{}, stack.Options{}, stack.Options{})
-	l, err := p.b.ListenTCP(netip.AddrPortFrom(addrB4, 80))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	l, err = p.b.ListenPlain(netip.AddrPortFrom(addrB4, 80), 2)
-	if err != nil {
+	if _, err := p.b.ListenPlain(netip.AddrPortFrom(addrB4, 80), 2); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

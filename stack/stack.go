@@ -187,7 +187,7 @@ func (s *Stack) Close() error {
 		c.stackClosed()
 	}
 	for _, l := range s.links.Load().all {
-		s.DetachLink(l.id)
+		_ = s.DetachLink(l.id) // fails only if somebody else did it
 	}
 	s.gv.Close()
 	s.gv.Wait()

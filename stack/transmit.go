@@ -152,7 +152,7 @@ func copied(parts [][]byte) buffer.Buffer {
 	}
 	v := buffer.NewView(n)
 	for _, p := range parts {
-		v.Write(p)
+		_, _ = v.Write(p) // into memory
 	}
 	return buffer.MakeWithView(v)
 }
@@ -164,5 +164,5 @@ func (s *Stack) sendLoose(n *nic, local, remote netip.AddrPort, seg *wire.Segmen
 	t := scratches.Get().(*scratch)
 	defer scratches.Put(t)
 	seg.ECN = ecn.NotECT // RFC 3168 §6.1.1
-	s.send(&envelope{nic: n, local: local, remote: remote}, seg, t)
+	_ = s.send(&envelope{nic: n, local: local, remote: remote}, seg, t) // as lost as any
 }
