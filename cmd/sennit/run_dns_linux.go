@@ -107,6 +107,22 @@ func readServers() []netip.AddrPort {
 	return servers
 }
 
+// onLoopback returns where on lo a program may look for a name server: where
+// the host's resolv.conf says, or where one is by default.
+func onLoopback() []netip.Addr {
+	var names []netip.Addr
+	servers := readServers()
+	for _, s := range servers {
+		if s.Addr().IsLoopback() {
+			names = append(names, s.Addr())
+		}
+	}
+	if len(servers) == 0 {
+		names = append(names, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+	return names
+}
+
 // byHost reports whether a server can only be asked by the host itself.
 func byHost(a netip.Addr) bool { return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() }
 
@@ -141,12 +157,13 @@ func (f *forwarder) serveFlow(flow *stack.UDPFlow) {
 		open.Add(1)
 		go func() {
 			defer open.Add(-1)
-			f.answerDatagram(flow, q)
+			// A program that has left wants no answer.
+			f.answerDatagram(func(b []byte) { _, _ = flow.Write(b) }, q)
 		}()
 	}
 }
 
-func (f *forwarder) answerDatagram(flow *stack.UDPFlow, q *dns.Msg) {
+func (f *forwarder) answerDatagram(send func([]byte), q *dns.Msg) {
 	a := f.answer(q)
 	size := dns.MinMsgSize
 	if opt := q.IsEdns0(); opt != nil {
@@ -154,7 +171,7 @@ func (f *forwarder) answerDatagram(flow *stack.UDPFlow, q *dns.Msg) {
 	}
 	a.Truncate(size) // sets TC (RFC 2181 §9): the program asks again over TCP
 	if b, err := a.Pack(); err == nil {
-		_, _ = flow.Write(b) // a program that has left wants no answer
+		send(b)
 	}
 }
 
@@ -173,6 +190,37 @@ func (f *forwarder) serveStream(c net.Conn) {
 		if err := conn.WriteMsg(f.answer(q)); err != nil {
 			return
 		}
+	}
+}
+
+// serveLoopback answers at the sockets on lo until they are closed.
+func (f *forwarder) serveLoopback(packets []net.PacketConn, streams []net.Listener) {
+	for _, p := range packets {
+		go func() {
+			buf := make([]byte, maxQuestion)
+			for {
+				n, from, err := p.ReadFrom(buf)
+				if errors.Is(err, net.ErrClosed) {
+					return
+				}
+				q := new(dns.Msg)
+				if err != nil || q.Unpack(buf[:n]) != nil || q.Response {
+					continue
+				}
+				go f.answerDatagram(func(b []byte) { _, _ = p.WriteTo(b, from) }, q)
+			}
+		}()
+	}
+	for _, l := range streams {
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go f.serveStream(c)
+			}
+		}()
 	}
 }
 

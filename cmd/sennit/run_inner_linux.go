@@ -31,12 +31,17 @@ type inner struct {
 	v4, v6 uplink.Pair // Host is ours (the resolver), Peer is the device's
 	index  int
 
+	// Name servers on lo, for programs that ask there.
+	packets []net.PacketConn
+	streams []net.Listener
+
 	mu     sync.Mutex
 	routes map[int]bool // families that have a default route
 }
 
-// newInner makes the namespace, the device in it and the stack.
-func newInner(mtu int, v4, v6 uplink.Pair) (*inner, error) {
+// newInner makes the namespace, the device in it and the stack. names are the
+// addresses of lo at which programs may look for a name server.
+func newInner(mtu int, v4, v6 uplink.Pair, names []netip.Addr) (*inner, error) {
 	in := &inner{v4: v4, v6: v6, routes: map[int]bool{}}
 	var device tun.Device
 	made := make(chan error)
@@ -44,7 +49,7 @@ func newInner(mtu int, v4, v6 uplink.Pair) (*inner, error) {
 		// This thread changes its namespace and is not used again: a goroutine
 		// that ends locked takes its thread along.
 		runtime.LockOSThread()
-		made <- func() (err error) { device, err = in.build(mtu); return err }()
+		made <- func() (err error) { device, err = in.build(mtu, names); return err }()
 	}()
 	if err := <-made; err != nil {
 		return nil, errors.Join(fmt.Errorf("network of the command: %w", err), in.close())
@@ -67,7 +72,7 @@ func newInner(mtu int, v4, v6 uplink.Pair) (*inner, error) {
 }
 
 // build runs on the thread that enters the new namespace.
-func (in *inner) build(mtu int) (tun.Device, error) {
+func (in *inner) build(mtu int, names []netip.Addr) (tun.Device, error) {
 	ping, pingErr := os.ReadFile(pingGroups)
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("new network namespace: %w", err)
@@ -93,7 +98,22 @@ func (in *inner) build(mtu int) (tun.Device, error) {
 		device.Close()
 		return nil, err
 	}
+	in.listen(names)
 	return device, nil
+}
+
+// listen opens the name servers on lo. One that cannot be had is missed only by
+// programs which do without resolv.conf.
+func (in *inner) listen(names []netip.Addr) {
+	for _, a := range names {
+		at := netip.AddrPortFrom(a, dnsPort)
+		if p, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)); err == nil {
+			in.packets = append(in.packets, p)
+		}
+		if l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at)); err == nil {
+			in.streams = append(in.streams, l)
+		}
+	}
 }
 
 const pingGroups = "/proc/sys/net/ipv4/ping_group_range"
@@ -189,6 +209,12 @@ func (in *inner) close() error {
 	var errs []error
 	if in.stack != nil {
 		errs = append(errs, in.stack.Close())
+	}
+	for _, p := range in.packets {
+		p.Close()
+	}
+	for _, l := range in.streams {
+		l.Close()
 	}
 	if in.handle != nil {
 		in.handle.Close()

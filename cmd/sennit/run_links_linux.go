@@ -40,7 +40,8 @@ type uplinks struct {
 	mu    sync.Mutex
 	ids   map[string]stack.LinkID
 	state map[string]uplink.State
-	watch func(v4, v6 bool) // told which families some link has
+	local map[string][]netip.Prefix // networks of the physical interface
+	watch func(v4, v6 bool)         // told which families some link has
 }
 
 // attachLinks makes the outer stack over what h set up. The stack owns the
@@ -50,9 +51,10 @@ func attachLinks(h *uplink.Host, log *eventLog, capture *capture) (*uplinks, err
 	if err != nil {
 		return nil, err
 	}
-	u := &uplinks{host: h, stack: s, log: log, ids: map[string]stack.LinkID{}, state: map[string]uplink.State{}}
+	u := &uplinks{host: h, stack: s, log: log, ids: map[string]stack.LinkID{},
+		state: map[string]uplink.State{}, local: map[string][]netip.Prefix{}}
 	for n, l := range h.Links() {
-		ep, err := link.New(l.Device, link.Options{Tap: capture.tap(l.Name, l.MTU)})
+		ep, err := link.New(l.Device, link.Options{Tap: capture.tap(l.Name, l.MTU), Failed: u.failed(l.Name)})
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -62,7 +64,7 @@ func attachLinks(h *uplink.Host, log *eventLog, capture *capture) (*uplinks, err
 			ep.Close()
 			return nil, errors.Join(fmt.Errorf("link %s: %w", l.Name, err), s.Close())
 		}
-		u.ids[l.Name], u.state[l.Name] = id, l.State
+		u.ids[l.Name], u.state[l.Name], u.local[l.Name] = id, l.State, l.Addrs
 		log.linkName(id, l.Name)
 	}
 	return u, nil
@@ -94,7 +96,7 @@ func (u *uplinks) changed(c uplink.Change) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	id, old := u.ids[c.Link], u.state[c.Link]
-	u.state[c.Link] = c.State
+	u.state[c.Link], u.local[c.Link] = c.State, c.Addrs
 	if old.Usable() && !c.State.Usable() {
 		// The connections must hear of it before anything else is done.
 		u.check(u.stack.SetLinkState(id, false))
@@ -110,6 +112,14 @@ func (u *uplinks) changed(c uplink.Change) {
 		u.log.link("link_up", c.Link, c.Cause)
 	}
 	u.tellFamilies()
+}
+
+// failed returns what is called when the device of a link fails: somebody has
+// taken it away. It does not come back.
+func (u *uplinks) failed(name string) func(error) {
+	return func(err error) {
+		u.changed(uplink.Change{Link: name, Cause: "device failed: " + err.Error()})
+	}
 }
 
 // setAddresses changes a link's addresses by what differs. A link that is down
@@ -150,12 +160,30 @@ func (u *uplinks) tellFamilies() {
 	}
 }
 
-// best returns the preferred link that can reach an address.
+// best returns the link for an address: the one in whose network it is, else
+// the preferred one that has its family.
 func (u *uplinks) best(dst netip.Addr) (stack.LinkInfo, bool) {
+	if id := u.direct(dst); id != 0 {
+		return u.stack.LinkByID(id)
+	}
 	for _, l := range u.stack.Links() {
 		if l.Up && slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() == dst.Is4() }) {
 			return l, true
 		}
 	}
 	return stack.LinkInfo{}, false
+}
+
+// direct returns the link whose interface is in the network of an address: a
+// name server or a printer at home is not to be had over the others. 0 if there
+// is none.
+func (u *uplinks) direct(dst netip.Addr) stack.LinkID {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for name, networks := range u.local {
+		if u.state[name].Usable() && slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(dst) }) {
+			return u.ids[name]
+		}
+	}
+	return 0
 }

@@ -109,7 +109,7 @@ func (r *run) setup(links []uplink.LinkConfig) (err error) {
 			mtu = l.MTU
 		}
 	}
-	if r.inner, err = newInner(max(mtu, 1280), v4, v6); err != nil {
+	if r.inner, err = newInner(max(mtu, 1280), v4, v6, onLoopback()); err != nil {
 		return err
 	}
 	r.outer.follow(func(v4, v6 bool) {
@@ -128,6 +128,7 @@ func (r *run) startRelay() {
 	r.relay = &relay{ctx: ctx, inner: r.inner, outer: r.outer, dialer: dialer, log: r.log,
 		dns: &forwarder{ctx: ctx, ours: r.inner.resolvers(), outer: r.outer, dialer: dialer}}
 	r.relay.start()
+	r.relay.dns.serveLoopback(r.inner.packets, r.inner.streams)
 }
 
 // close takes everything away, in the order in which nothing is used after it

@@ -63,6 +63,7 @@ func (r *relay) serveTCP(req *stack.Request) {
 	defer cancel()
 	d := r.dialer
 	d.Recorder = func() tcp.Recorder { return log.recorder() }
+	d.Link = r.outer.direct(req.Local.Addr())
 	c, err := d.DialContext(ctx, "tcp", req.Local.String())
 	if err != nil {
 		log.failed(err)
@@ -95,35 +96,50 @@ func (r *relay) splice(a, b stream) (toB, toA uint64, err error) {
 	return toB, toA, errors.Join(err, <-done)
 }
 
-const copyBuffer = 256 << 10
+// Thousands of connections may wait for data, so they wait with a small buffer;
+// one that fills it is busy and gets a large one for as long as it is.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 256 << 10
+)
 
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
+var largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 
 // copy moves bytes until the end of src, and passes the end on: a FIN as a FIN,
 // anything else as a reset. A destination that is gone resets the source, as
 // it would without us in between.
 func (r *relay) copy(dst, src stream) (n uint64, err error) {
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	buf := make([]byte, smallBuffer)
+	small, large := buf, (*[]byte)(nil)
+	defer func() {
+		if large != nil {
+			largeBuffers.Put(large)
+		}
+	}()
 	for {
-		m, err := src.Read(*buf)
+		m, err := src.Read(buf)
 		if m > 0 {
-			if _, werr := dst.Write((*buf)[:m]); werr != nil {
+			if _, werr := dst.Write(buf[:m]); werr != nil {
 				src.Abort()
 				return n, werr
 			}
 			n += uint64(m)
 			r.moved.Add(uint64(m))
 		}
-		if errors.Is(err, io.EOF) {
-			if err := dst.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
-				return n, nil // it is gone: the other direction says why
-			}
+		switch {
+		case errors.Is(err, io.EOF):
+			// A failure means it is gone; the other direction says why.
+			_ = dst.CloseWrite()
 			return n, nil
-		}
-		if err != nil {
+		case err != nil:
 			dst.Abort()
 			return n, err
+		case m == smallBuffer && large == nil:
+			large = largeBuffers.Get().(*[]byte)
+			buf = *large
+		case m < smallBuffer && large != nil:
+			largeBuffers.Put(large)
+			buf, large = small, nil
 		}
 	}
 }

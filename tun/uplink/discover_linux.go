@@ -26,11 +26,11 @@ func Discover() ([]Interface, error) {
 		if l.Attrs().Flags&unix.IFF_LOOPBACK != 0 || strings.HasPrefix(l.Attrs().Name, devicePrefix) {
 			continue
 		}
-		i, _, err := inspect(l)
+		i, _, err := inspect(l, false)
 		if err != nil {
 			return nil, err
 		}
-		if i.State.Usable() && (i.Default4 || i.Default6) {
+		if i.State.Usable() {
 			found = append(found, i)
 		}
 	}
@@ -41,8 +41,9 @@ func Discover() ([]Interface, error) {
 // seen is what inspect read on the way: the main table's routes by family.
 type seen map[int][]netlink.Route
 
-// inspect reads the state of one interface.
-func inspect(l netlink.Link) (Interface, seen, error) {
+// inspect reads the state of one interface. A family counts if it has an
+// address and a default route; with local, any route will do.
+func inspect(l netlink.Link, local bool) (Interface, seen, error) {
 	a := l.Attrs()
 	i := Interface{Name: a.Name, Index: a.Index, MTU: a.MTU, Class: guessClass(a.Name, a.Index)}
 	i.State.Up = running(a)
@@ -85,10 +86,13 @@ func inspect(l netlink.Link) (Interface, seen, error) {
 		}
 	}
 	i.Metric = max(metric, 0)
-	i.State.IPv4 = have4 && len(routes[unix.AF_INET]) > 0
-	i.State.IPv6 = have6 && i.MTU >= 1280 && len(routes[unix.AF_INET6]) > 0 // RFC 8200 §5
+	i.State.IPv4 = have4 && (i.Default4 || local && len(routes[unix.AF_INET]) > 0)
+	i.State.IPv6 = have6 && (i.Default6 || local && len(routes[unix.AF_INET6]) > 0) && i.MTU >= minMTU6
 	return i, routes, nil
 }
+
+// minMTU6 is the least MTU that IPv6 lives with (RFC 8200 §5).
+const minMTU6 = 1280
 
 // running reports whether an interface is up and can carry packets.
 func running(a *netlink.LinkAttrs) bool {
@@ -174,7 +178,11 @@ func lookup(want LinkConfig) (Interface, error) {
 	if err != nil {
 		return Interface{}, fmt.Errorf("link %s: %w", want.Name, err)
 	}
-	i, _, err := inspect(l)
+	i, _, err := inspect(l, false)
+	if err == nil && !i.Default4 && !i.Default6 {
+		// It was named, so its own network may be all that is wanted of it.
+		i, _, err = inspect(l, true)
+	}
 	switch {
 	case err != nil:
 		return i, err

@@ -223,6 +223,11 @@ func readJournal(path string) (saved, error) {
 	return s, nil
 }
 
+const (
+	lockPatience = 30 * time.Second
+	lockPause    = 10 * time.Millisecond
+)
+
 // stateLock keeps two processes from setting up or cleaning up at once. Locks
 // of one process are waited for like those of others.
 func stateLock(dir string) (unlock func(), err error) {
@@ -233,15 +238,15 @@ func stateLock(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal directory: %w", err)
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if err != unix.EINTR {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
 			break
 		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("journal directory: %w", err)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			f.Close()
+			return nil, fmt.Errorf("journal directory: another sennit holds %s: %w", f.Name(), err)
+		}
 	}
 	return func() { f.Close() }, nil
 }

@@ -2,7 +2,9 @@ package uplink
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +25,7 @@ type monitor struct {
 
 	mu     sync.Mutex
 	states map[*Link]State
+	addrs  map[*Link][]netip.Prefix
 	watch  func(Change)
 	missed []Change
 }
@@ -30,9 +33,9 @@ type monitor struct {
 // startMonitor subscribes on the calling thread, so that nothing that changes
 // afterwards is missed.
 func startMonitor(h *Host, ns netns.NsHandle) (*monitor, error) {
-	m := &monitor{host: h, ns: ns, done: make(chan struct{}), states: map[*Link]State{}}
+	m := &monitor{host: h, ns: ns, done: make(chan struct{}), states: map[*Link]State{}, addrs: map[*Link][]netip.Prefix{}}
 	for _, l := range h.links {
-		m.states[l] = l.State
+		m.states[l], m.addrs[l] = l.State, l.Addrs
 	}
 	var err error
 	if m.feed, err = subscribe(ns); err != nil {
@@ -181,13 +184,13 @@ func (m *monitor) linkChanged(u netlink.LinkUpdate, again func(*Link)) {
 		gone := u.Header.Type == unix.RTM_DELLINK && u.IfInfomsg.Family == unix.AF_UNSPEC
 		switch {
 		case gone && a.Index == l.Index:
-			m.tell(l, State{}, "interface removed")
+			m.tell(l, Interface{}, "interface removed")
 		case a.Name != l.Name: // renamed
-			m.tell(l, State{}, "interface renamed")
+			m.tell(l, Interface{}, "interface renamed")
 		case a.RawFlags&unix.IFF_UP == 0:
-			m.tell(l, State{}, "interface down")
+			m.tell(l, Interface{}, "interface down")
 		case !running(a):
-			m.tell(l, State{}, "no carrier")
+			m.tell(l, Interface{}, "no carrier")
 		}
 		again(l)
 	}
@@ -212,7 +215,7 @@ func (m *monitor) routeChanged(u netlink.RouteUpdate, again func(*Link)) {
 func (m *monitor) refresh(l *Link) {
 	i, routes, err := l.look()
 	if err != nil {
-		m.tell(l, State{}, "interface removed")
+		m.tell(l, Interface{}, "interface removed")
 		return
 	}
 	if i.Index != l.Index {
@@ -225,7 +228,7 @@ func (m *monitor) refresh(l *Link) {
 			break // routes cannot be had on a device that is down
 		}
 	}
-	m.tell(l, i.State, reason(i.State))
+	m.tell(l, i, reason(i.State))
 }
 
 func reason(s State) string {
@@ -244,7 +247,7 @@ func (l *Link) look() (Interface, seen, error) {
 	if err != nil {
 		return Interface{}, nil, err
 	}
-	return inspect(dev)
+	return inspect(dev, !l.Default4 && !l.Default6)
 }
 
 // reopen switches forwarding on for an interface that came back. The journal
@@ -258,17 +261,18 @@ func (h *Host) reopen(l *Link) {
 }
 
 // tell passes a change on, once.
-func (m *monitor) tell(l *Link, s State, cause string) {
+func (m *monitor) tell(l *Link, i Interface, cause string) {
+	s := i.State
 	if !l.IPv6.IsValid() {
 		s.IPv6 = false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.states[l] == s {
+	if m.states[l] == s && slices.Equal(m.addrs[l], i.Addrs) {
 		return
 	}
-	m.states[l] = s
-	c := Change{Link: l.Name, State: s, Cause: cause}
+	m.states[l], m.addrs[l] = s, i.Addrs
+	c := Change{Link: l.Name, State: s, Addrs: i.Addrs, Cause: cause}
 	if m.watch == nil {
 		m.missed = append(m.missed, c)
 		return

@@ -102,7 +102,7 @@ func (h *Host) setup(chosen []Interface) error {
 			return err
 		}
 		used = append(used, l.IPv4.Prefix())
-		if haveSysctl("net/ipv6") && i.MTU >= 1280 { // RFC 8200 §5
+		if haveSysctl("net/ipv6") && i.MTU >= minMTU6 {
 			l.IPv6 = pick6()
 		}
 		for l.table = firstTable; tables[l.table]; l.table++ {

@@ -79,7 +79,8 @@ func (s State) Usable() bool { return s.Up && (s.IPv4 || s.IPv6) }
 type Change struct {
 	Link  string // name of the physical interface
 	State State
-	Cause string // what was seen: "interface down", "no carrier", "no route", ...
+	Addrs []netip.Prefix // of the physical interface
+	Cause string         // what was seen: "interface down", "no carrier", "no route", ...
 }
 
 // LinkConfig names one interface to use.
