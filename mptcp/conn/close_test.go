@@ -119,8 +119,8 @@ func TestSubflowsCloseWithFin(t *testing.T) {
 	}
 }
 
-// RFC 8684 §3.5: an abort is MP_FASTCLOSE with the peer's key on a RST, and the
-// peer's application hears of it.
+// RFC 8684 §3.5: an abort is MP_FASTCLOSE with the peer's key, and the peer's
+// application hears of it, however much is under way or lost.
 func TestFastclose(t *testing.T) {
 	for _, from := range []string{"client", "server"} {
 		var keys []uint64
@@ -129,9 +129,6 @@ func TestFastclose(t *testing.T) {
 			option.ParseAll(s, false, &set)
 			if set.Has(option.SubFastclose) {
 				keys = append(keys, set.Fastclose.Key)
-				if !s.Flags.Has(wire.RST) {
-					t.Error("MP_FASTCLOSE without RST")
-				}
 			}
 		})
 		w := newWorld(t, setup{up: 8 << 20, down: 8 << 20, boxes: [][]simnet.Box{{watch}, {watch}}})

@@ -71,13 +71,12 @@ const (
 
 // scratch is memory that is used again by every event.
 type scratch struct {
-	set     option.Set
-	runs    []chunk.Slice
-	order   []chunk.Slice
-	snaps   []policy.Snapshot
-	missing []tcp.Stretch
-	ranges  []dss.Range
-	cmds    []policy.Command
+	set    option.Set
+	runs   []chunk.Slice
+	order  []chunk.Slice
+	snaps  []policy.Snapshot
+	ranges []dss.Range
+	cmds   []policy.Command
 }
 
 // New returns a connection without subflows: First or Accept gives it one.

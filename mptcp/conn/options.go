@@ -22,6 +22,8 @@ func (s *subflow) AppendOptions(now mono.Time, out tcp.Outgoing, room int, b []b
 		return s.appendSYN(f, room, b)
 	case c.phase == fallen:
 		return s.appendPlain(out, room, b)
+	case c.end.fast:
+		return s.appendFastclose(room, b)
 	case c.phase == offered:
 		return b
 	case s.id != 0 && s.opener && s.stage <= preEstablished:
@@ -113,6 +115,17 @@ func (s *subflow) appendSignal(room int, b []byte) []byte {
 	return d.Append(b)
 }
 
+// appendFastclose appends MP_FASTCLOSE, which carries the peer's key
+// (RFC 8684 §3.5).
+func (s *subflow) appendFastclose(room int, b []byte) []byte {
+	m := option.Fastclose{Key: s.c.keys.remote}
+	if m.Size() > room {
+		return b
+	}
+	s.acts.warned = true
+	return m.Append(b)
+}
+
 // appendReset appends why the subflow is reset.
 func (s *subflow) appendReset(room int, b []byte) []byte {
 	c := s.c
@@ -120,11 +133,9 @@ func (s *subflow) appendReset(room int, b []byte) []byte {
 		return b
 	}
 	if c.end.fast {
-		// RFC 8684 §3.5: MP_FASTCLOSE carries the peer's key.
-		if m := (option.Fastclose{Key: c.keys.remote}); m.Size() <= room {
-			b = m.Append(b)
-			room -= m.Size()
-		}
+		before := len(b)
+		b = s.appendFastclose(room, b)
+		room -= len(b) - before
 	}
 	r := &s.opts.reset
 	if r.failed {

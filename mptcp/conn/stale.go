@@ -99,10 +99,11 @@ func (c *Conn) others(s *subflow) bool {
 	return false
 }
 
-// rescue queues for other subflows what s has sent and the peer has not got
-// there, once per byte: what it acknowledged, even by SACK, it holds already
-// (RFC 8684 §3.3.6). Should it have dropped that after all, the data-level timer
-// sees to it.
+// rescue queues for other subflows what s has sent and the peer has not
+// acknowledged there, once per byte (RFC 8684 §3.3.6). What it acknowledged has
+// reached the data level; should it have dropped that after all, the data-level
+// timer sees to it. SACK means nothing here: what waits for a hole of the
+// subflow has not reached the data level, and goes when the subflow does.
 func (c *Conn) rescue(now mono.Time, s *subflow) {
 	if c.bothFins() || c.end.done || c.phase == fallen || s.alive.whole {
 		return
@@ -114,11 +115,7 @@ func (c *Conn) rescue(now mono.Time, s *subflow) {
 	case s.alive.rescued == s.out.End():
 		return
 	default:
-		c.work.missing = s.tcp.Missing(c.work.missing[:0])
-		for _, m := range c.work.missing {
-			end := m.Off + uint64(m.Len)
-			c.rescueRange(s, max(m.Off, s.alive.rescued), end)
-		}
+		c.rescueRange(s, max(s.opts.ackOff, s.alive.rescued), s.out.End())
 		s.alive.rescued = s.out.End()
 	}
 	if c.finDue() {

@@ -100,9 +100,8 @@ type receiving struct {
 	finKnown   bool
 	finReached bool // everything before it has come, or the FIN of a plain connection
 
-	read   int       // bytes read since
-	since  mono.Time // this: the window's tuning period
-	period int       // bytes read in the period before
+	read  int       // bytes read since
+	since mono.Time // this: the window's tuning period
 }
 
 func (r *receiving) init(most int) {

@@ -66,7 +66,7 @@ type resetCode struct {
 type actions struct {
 	ack, probe, finish, shut, abort, bare bool
 	probeLater                            bool // after what is sent next
-	finished, shutDone                    bool // done once
+	finished, shutDone, warned            bool // done once
 	err                                   error
 }
 
@@ -126,10 +126,15 @@ func (s *subflow) act(now mono.Time) bool {
 	if s.stage == gone {
 		return false
 	}
+	if a.abort && s.c.end.fast && !a.warned && s.stage >= established {
+		// RFC 8684 §3.5: MP_FASTCLOSE goes on an ACK first. A RST alone is only
+		// believed where the peer has everything before it (RFC 5961 §3.2), and
+		// what answers its challenge ACK carries no options any more.
+		s.tcp.Ack(now)
+		return false
+	}
 	if a.abort {
 		a.abort = false
-		// What TCP knows of SACKed bytes is gone after it.
-		s.c.rescue(now, s)
 		s.tcp.Abort(now)
 		if s.stage != gone {
 			s.closed(now)
@@ -165,6 +170,9 @@ func (s *subflow) act(now mono.Time) bool {
 // Pending is how many bytes the subflow may have now.
 func (s *subflow) Pending(now mono.Time) int {
 	c := s.c
+	if c.end.fast {
+		return 0
+	}
 	if c.phase == fallen {
 		if s != c.plain.sub || !s.up {
 			return 0

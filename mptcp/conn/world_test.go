@@ -74,7 +74,6 @@ type world struct {
 	trunk          *simnet.Link
 	client, server side
 	verbose        bool
-	acked          [2]seq.Data // the most either end has data-acked
 }
 
 var slow = simnet.Shape{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 100_000}
