@@ -131,8 +131,10 @@ func (p *PerLink) failed(at pair, final bool, v *policy.View) {
 	t.failures++
 	// RFC 8684 §3.4.1: an announced address that could not be reached is not
 	// tried again before it is announced again. RFC 8684 §3.6: nor is a path that
-	// the peer refused for good.
-	if final || neverUp && at.remote != v.Remote {
+	// the peer refused for good. Departs from RFC 8684 §3.6: the first refusal is
+	// not believed, since a join that overtakes the DSS of another path is
+	// refused in the same words.
+	if final && t.failures > 1 || neverUp && at.remote != v.Remote {
 		t.barred, t.retry = true, 0
 	}
 }

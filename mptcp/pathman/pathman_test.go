@@ -200,6 +200,9 @@ func TestLinkComesBack(t *testing.T) {
 	w.expect(policy.Event{Kind: policy.LocalAdded, Address: cell}, open(cell, server))
 	// Even one that was refused for good.
 	w.fail(cell, server, true)
+	w.tick(time.Second, open(cell, server))
+	w.fail(cell, server, true)
+	w.tick(time.Hour)
 	w.expect(policy.Event{Kind: policy.LocalAdded, Address: cell}, open(cell, server))
 }
 
@@ -212,10 +215,13 @@ func TestFirstLinkIsOpenedAgain(t *testing.T) {
 	w.tick(time.Second, open(wifi, server))
 }
 
-// RFC 8684 §3.6: without the T flag a path is not tried again.
+// RFC 8684 §3.6: without the T flag a path is not tried again, once that was
+// said twice.
 func TestFinal(t *testing.T) {
 	w := start(t, wifi, server, wifi, cell)
 	w.expect(policy.Event{Kind: policy.Confirmed}, open(cell, server))
+	w.fail(cell, server, true)
+	w.tick(time.Second, open(cell, server))
 	w.fail(cell, server, true)
 	w.tick(time.Hour)
 	if w.p.Deadline() != 0 {

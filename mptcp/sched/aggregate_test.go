@@ -11,12 +11,13 @@ import (
 // pipe is a path with a constant window, as ACKs clock it: bytes are served at
 // rate behind a queue and acknowledged one round trip later.
 type pipe struct {
-	rate float64 // bytes per second
-	rtt  time.Duration
-	cwnd int
-	busy time.Duration // when the link has sent what it has
-	acks []ackEvent
-	srtt time.Duration
+	rate   float64 // bytes per second
+	rtt    time.Duration
+	cwnd   int
+	busy   time.Duration // when the link has sent what it has
+	acks   []ackEvent
+	srtt   time.Duration
+	flight int
 }
 
 type ackEvent struct {
@@ -25,18 +26,12 @@ type ackEvent struct {
 	rt time.Duration
 }
 
-func (p *pipe) inFlight() (n int) {
-	for _, a := range p.acks {
-		n += a.n
-	}
-	return n
-}
-
 // send returns when the bytes arrive.
 func (p *pipe) send(now time.Duration, n int) time.Duration {
 	p.busy = max(p.busy, now) + time.Duration(float64(n)/p.rate*float64(time.Second))
 	at := p.busy + p.rtt
 	p.acks = append(p.acks, ackEvent{at, n, at - now})
+	p.flight += n
 	return p.busy + p.rtt/2
 }
 
@@ -49,7 +44,7 @@ func transfer(s policy.Scheduler, pipes []*pipe, total, buffer int) time.Duratio
 	subs := make([]policy.Snapshot, len(pipes))
 	snap := func() (flight int) {
 		for i, p := range pipes {
-			f := p.inFlight()
+			f := p.flight
 			flight += f
 			subs[i] = policy.Snapshot{ID: policy.Subflow(i), SRTT: p.srtt, Window: p.cwnd, InFlight: f,
 				Room: max(0, p.cwnd-f), MSS: mss}
@@ -90,6 +85,7 @@ func transfer(s policy.Scheduler, pipes []*pipe, total, buffer int) time.Duratio
 		for _, p := range pipes {
 			for len(p.acks) > 0 && p.acks[0].at <= now {
 				p.srtt += (p.acks[0].rt - p.srtt) / 8
+				p.flight -= p.acks[0].n
 				p.acks = p.acks[1:]
 			}
 		}
