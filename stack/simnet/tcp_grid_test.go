@@ -49,6 +49,7 @@ func TestMisfortunes(t *testing.T) {
 		"no SACK":       func(c *tcp.Config) { c.NoSACK = true },
 		"bare":          func(c *tcp.Config) { c.NoSACK, c.NoTimestamps, c.NoWindowScale, c.MaxSuper = true, true, true, 0 },
 		"no timestamps": func(c *tcp.Config) { c.NoTimestamps = true },
+		"no RACK":       func(c *tcp.Config) { c.NoRACK = true },
 	}
 	for name, shape := range shapes {
 		for tuning, f := range tunings {

@@ -17,9 +17,10 @@ import (
 func TestAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shape := rapid.Custom(drawShape)
+		amount := rapid.OneOf(rapid.IntRange(0, 5000), rapid.IntRange(0, 300e3), rapid.SampledFrom([]int{1e6, 2e6}))
 		s := setup{
 			to: shape.Draw(t, "to"), from: shape.Draw(t, "from"),
-			up: rapid.IntRange(0, 300e3).Draw(t, "up"), down: rapid.IntRange(0, 300e3).Draw(t, "down"),
+			up: amount.Draw(t, "up"), down: amount.Draw(t, "down"),
 			v6:     rapid.Bool().Draw(t, "v6"),
 			client: drawConfig(t, "client"), server: drawConfig(t, "server"),
 			join: time.Duration(rapid.Int64Range(0, int64(5*ms)).Draw(t, "join")),
@@ -59,7 +60,7 @@ func drawConfig(t *rapid.T, who string) func(*tcp.Config) {
 		wnd   = rapid.SampledFrom([]int{0, 5000, 65535, 1 << 20}).Draw(t, who+" window")
 		snd   = rapid.SampledFrom([]int{0, 3000, 100000}).Draw(t, who+" send buffer")
 		reno  = draw("newreno")
-		tun   = tcp.Tuning{NoDelay: draw("nodelay"), NoSACK: draw("no SACK"), NoTimestamps: draw("no timestamps"),
+		tun   = tcp.Tuning{NoDelay: draw("nodelay"), NoSACK: draw("no SACK"), NoTimestamps: draw("no timestamps"), NoRACK: draw("no RACK"),
 			NoWindowScale: draw("no scale"), MaxWindow: wnd, SendBuffer: snd}
 	)
 	return func(c *tcp.Config) {

@@ -177,3 +177,19 @@ func TestLostACKs(t *testing.T) {
 		t.Errorf("%d of %d segments were sent again", i.Retransmits, i.SegsSent)
 	}
 }
+
+// RFC 6298 §3: a repeated SYN-ACK may echo the first SYN; that is no sample.
+func TestLostSYNACK(t *testing.T) {
+	line := simnet.Shape{Rate: 20e6, Delay: 10 * ms, Queue: 100e3}
+	lost := false
+	box := simnet.Filter(func(_ mono.Time, _ simnet.Direction, s *wire.Segment) bool {
+		first := s.Flags.Has(wire.SYN|wire.ACK) && !lost
+		lost = lost || first
+		return !first
+	})
+	w := newWorld(t, simnet.Seed(t), setup{to: line, from: line, up: 3000, boxes: []simnet.Box{box}})
+	w.run(time.Minute)
+	if i := w.client.stream.Conn.Info(); !lost || i.SRTT > 200*ms {
+		t.Errorf("SRTT is %v", i.SRTT)
+	}
+}

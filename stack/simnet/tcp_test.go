@@ -120,6 +120,9 @@ func (w *world) check(now mono.Time) {
 		if e.stream == nil {
 			continue
 		}
+		if err := e.stream.Conn.Check(); err != nil {
+			w.t.Fatalf("after %v: %v\n%s", w.Elapsed(), err, describe(e))
+		}
 		i := e.stream.Conn.Info()
 		if i.InFlight < 0 || i.Unacked < 0 || i.InFlight > 2*i.Unacked || i.BytesAcked > i.BytesSent ||
 			int(i.BytesSent-i.BytesAcked) < i.Unacked-2 || i.RcvWnd < 0 || i.MSS < 0 {

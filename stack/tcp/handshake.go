@@ -157,7 +157,8 @@ func (c *Conn) handshakeRTT(now mono.Time, seg *wire.Segment) {
 		return
 	}
 	c.rtt.SYNLost()
-	if c.opt.timestamps && seg.TSEcr != 0 {
+	// An echo of an earlier SYN may have waited for this one to be asked for again.
+	if c.opt.timestamps && int32(seg.TSEcr-c.tsClock(c.snd.lastAt)) >= 0 {
 		c.sampleTimestamp(now, seg)
 	}
 }
