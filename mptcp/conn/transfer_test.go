@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sennit-net/sennit/stack/simnet"
 	"github.com/sennit-net/sennit/stack/tcp"
 )
 
@@ -68,3 +69,50 @@ func TestHalfClose(t *testing.T) {
 }
 
 var _ = tcp.CloseBoth
+
+// Paths of very different round trips together still carry nearly their sum
+// (RFC 8684 §3.3.5, §3.3.6): what waits for the slow one does not stop the fast
+// one.
+func TestUnequalPaths(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		fast, slow simnet.Shape
+		mbit       float64
+	}{
+		{"10 and 200 ms", simnet.Shape{Rate: 20e6, Delay: 5 * time.Millisecond, Queue: 100_000},
+			simnet.Shape{Rate: 20e6, Delay: 100 * time.Millisecond, Queue: 200_000}, 40},
+		{"50 and 5 Mbit/s", simnet.Shape{Rate: 50e6, Delay: 10 * time.Millisecond, Queue: 200_000},
+			simnet.Shape{Rate: 5e6, Delay: 30 * time.Millisecond, Queue: 100_000}, 55},
+		{"lossy", simnet.Shape{Rate: 20e6, Delay: 10 * time.Millisecond, Queue: 100_000},
+			simnet.Shape{Rate: 20e6, Delay: 40 * time.Millisecond, Queue: 100_000, Loss: 0.01}, 20},
+	} {
+		for _, load := range []struct {
+			name     string
+			up, down int
+		}{{"up", 40 << 20, 0}, {"down", 0, 40 << 20}} {
+			t.Run(c.name+"/"+load.name, func(t *testing.T) {
+				w := newWorld(t, setup{paths: []simnet.Shape{c.fast, c.slow}, up: load.up, down: load.down})
+				w.run(2 * time.Minute)
+				took := w.Elapsed()
+				w.finish()
+				mbit := float64(40<<20) * 8 / 1e6 / took.Seconds()
+				t.Logf("%.1f of %.0f Mbit/s", mbit, c.mbit)
+				if mbit < 0.8*c.mbit {
+					t.Errorf("%.1f Mbit/s of %.0f", mbit, c.mbit)
+				}
+				var repeated uint64
+				for _, s := range []*side{&w.client, &w.server} {
+					for _, e := range s.events {
+						if x, ok := e.(Reinjected); ok {
+							repeated += uint64(x.Len)
+						}
+					}
+				}
+				t.Logf("%d bytes reinjected", repeated)
+				if repeated > 400_000 {
+					t.Errorf("%d bytes were sent on two subflows", repeated)
+				}
+			})
+		}
+	}
+}
