@@ -196,4 +196,9 @@ func (s *subflow) goUp(now mono.Time) {
 		Remote: s.tcp.Remote(), RemoteID: s.join.remoteID})
 	c.timers[aloneTimer] = 0
 	c.rescueStale(now, s)
+	// What was tried in vain before says nothing about this path.
+	c.snd.backoffs = 0
+	if c.finDue() {
+		c.sendFin(now)
+	}
 }

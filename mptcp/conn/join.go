@@ -73,13 +73,15 @@ func (c *Conn) refuseJoin(j *option.MPJoin, local netip.AddrPort) option.ResetRe
 	switch {
 	case j.Token != c.keys.localToken:
 		return option.ResetMPTCP
-	case c.phase != confirmed || c.end.done || c.bothFins():
-		// RFC 8684 §3.1: not before a DSS; §3.7: never after fallback; and there
-		// is nothing to join once both DATA_FINs are through.
+	case c.phase != confirmed && c.phase != keyed || c.end.done || c.bothFins():
+		// RFC 8684 §3.1: not before a DSS. It is the initiator who waits for one;
+		// its own may still be on the way when its join comes by another path.
+		// §3.7: never after fallback; and there is nothing to join once both
+		// DATA_FINs are through.
 		return option.ResetMPTCP
 	case c.cfg.DenyJoin && local == c.firstLocal():
 		return option.ResetProhibited
-	case len(c.subs) >= c.cfg.MaxSubflows:
+	case c.live() >= c.cfg.MaxSubflows:
 		return option.ResetResources
 	}
 	return option.ResetUnspecified
@@ -101,7 +103,7 @@ func (c *Conn) takeID() policy.Subflow {
 // Opened answers the Want OpenSubflow: its port is reserved, t says the rest.
 func (c *Conn) Opened(now mono.Time, sub policy.Subflow, t tcp.Config, nonce uint32) {
 	o, ok := c.paths.takeOpening(sub)
-	if !ok || c.phase != confirmed || c.end.done {
+	if !ok || c.phase != confirmed || c.end.done || c.end.closing || c.bothFins() {
 		// Nobody wants it any more.
 		c.wants = append(c.wants, Want{Kind: Release, Sub: sub, Address: o.Address, Remote: t.Remote})
 		return

@@ -253,10 +253,20 @@ func (c *Conn) execute(now mono.Time, cmd policy.Command) {
 	}
 }
 
+// live returns how many subflows stand or are about to.
+func (c *Conn) live() (n int) {
+	for _, s := range c.subs {
+		if s.stage < closing {
+			n++
+		}
+	}
+	return n
+}
+
 // open asks the owner for a new subflow.
 func (c *Conn) open(cmd policy.Command) {
 	switch {
-	case len(c.subs)+len(c.paths.openings) >= c.cfg.MaxSubflows:
+	case c.live()+len(c.paths.openings) >= c.cfg.MaxSubflows:
 		return
 	case c.keys.denyFirst && cmd.Remote == c.paths.firstRemote:
 		// RFC 8684 §3.1: C forbids joins to the first address and port.

@@ -230,12 +230,23 @@ func (s *subflow) Changed(now mono.Time, e tcp.Change) {
 		s.established(now)
 	case tcp.PeerClosed:
 		s.peerClosed(now)
+	case tcp.FinAcked:
+		s.rest()
 	case tcp.Lost:
 		s.lost(now)
 	case tcp.Recovered:
 		s.revive(now)
 	case tcp.Closed:
 		s.closed(now)
+	}
+}
+
+// rest gives memory back when the subflow only waits for its end: nothing of
+// it is sent any more, and all data went both ways.
+func (s *subflow) rest() {
+	if s.c.bothFins() {
+		s.out.Clear()
+		s.c.work = scratch{}
 	}
 }
 
@@ -255,7 +266,7 @@ func (s *subflow) peerClosed(now mono.Time) {
 		}
 		return
 	}
-	if c.rcv.finReached {
+	if c.rcv.finReached && !c.bothFins() {
 		// Nothing more was to come: the other direction goes on
 		// (RFC 8684 §3.3.3 lets a FIN travel with the DATA_FIN).
 		return
