@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -250,21 +249,91 @@ func (f *forwarder) answer(q *dns.Msg) *dns.Msg {
 func (f *forwarder) ask(q *dns.Msg, server netip.AddrPort, patience time.Duration) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(f.ctx, patience)
 	defer cancel()
-	a, err := f.exchange(ctx, "udp", q, server)
+	a, err := f.askUDP(ctx, q, server)
 	if err == nil && a.Truncated {
-		if full, err := f.exchange(ctx, "tcp", q, server); err == nil {
+		if full, err := f.exchange(ctx, "tcp", q, func() (net.Conn, error) { return f.dialTCP(ctx, server) }); err == nil {
 			return full, nil
 		}
 	}
 	return a, err
 }
 
-func (f *forwarder) exchange(ctx context.Context, network string, q *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
-	c, err := f.connect(ctx, network, server)
+// errNoFamily: no link has the server's address family.
+var errNoFamily = errors.New("no link for this address family")
+
+// nextLink is after what time without an answer a question also goes over the
+// next link: the one before may be dead without anybody having noticed.
+const nextLink = 400 * time.Millisecond
+
+// askUDP asks over the best link, then over the others too; the first answer
+// counts.
+func (f *forwarder) askUDP(ctx context.Context, q *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
+	if byHost(server.Addr()) {
+		return f.exchange(ctx, "udp", q, func() (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "udp", server.String())
+		})
+	}
+	links := f.outer.fit(server.Addr())
+	if len(links) == 0 {
+		return nil, errNoFamily
+	}
+	type reply struct {
+		msg *dns.Msg
+		err error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	replies := make(chan reply, len(links))
+	asked, waiting := 0, 0
+	next := func() {
+		if asked == len(links) {
+			return
+		}
+		via := links[asked].ID
+		asked++
+		waiting++
+		go func() {
+			a, err := f.exchange(ctx, "udp", q, func() (net.Conn, error) {
+				return f.outer.stack.DialUDPVia(via, netip.AddrPort{}, server)
+			})
+			replies <- reply{a, err}
+		}()
+	}
+	again := time.NewTicker(nextLink)
+	defer again.Stop()
+	for next(); ; {
+		select {
+		case <-again.C:
+			next()
+		case r := <-replies:
+			if r.err == nil {
+				return r.msg, nil
+			}
+			if waiting--; waiting == 0 && asked == len(links) {
+				return nil, r.err
+			}
+			next()
+		}
+	}
+}
+
+func (f *forwarder) dialTCP(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
+	if byHost(server.Addr()) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", server.String())
+	}
+	return f.dialer.DialContext(ctx, "tcp", server.String())
+}
+
+// exchange asks over one connection.
+func (f *forwarder) exchange(ctx context.Context, network string, q *dns.Msg, dial func() (net.Conn, error)) (*dns.Msg, error) {
+	c, err := dial()
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 	ask := q.Copy()
 	ask.Id = dns.Id()
 	client := &dns.Client{Net: network, UDPSize: dns.MaxMsgSize}
@@ -272,29 +341,8 @@ func (f *forwarder) exchange(ctx context.Context, network string, q *dns.Msg, se
 		client.Timeout = time.Until(deadline)
 	}
 	a, _, err := client.ExchangeWithConnContext(ctx, ask, &dns.Conn{Conn: c, UDPSize: dns.MaxMsgSize})
-	if err != nil && !errors.Is(err, io.EOF) && a == nil {
-		return nil, err
+	if a != nil {
+		return a, nil // also if it is not the whole of it
 	}
-	if a == nil {
-		return nil, err
-	}
-	return a, nil
-}
-
-// errNoFamily: no link has the server's address family.
-var errNoFamily = errors.New("no link for this address family")
-
-func (f *forwarder) connect(ctx context.Context, network string, server netip.AddrPort) (net.Conn, error) {
-	switch {
-	case byHost(server.Addr()):
-		var d net.Dialer
-		return d.DialContext(ctx, network, server.String())
-	case network == "tcp":
-		return f.dialer.DialContext(ctx, network, server.String())
-	}
-	l, ok := f.outer.best(server.Addr())
-	if !ok {
-		return nil, errNoFamily
-	}
-	return f.outer.stack.DialUDPVia(l.ID, netip.AddrPort{}, server)
+	return nil, err
 }

@@ -160,18 +160,25 @@ func (u *uplinks) tellFamilies() {
 	}
 }
 
-// best returns the link for an address: the one in whose network it is, else
-// the preferred one that has its family.
+// best returns the link for an address: the first of those that fit.
 func (u *uplinks) best(dst netip.Addr) (stack.LinkInfo, bool) {
-	if id := u.direct(dst); id != 0 {
-		return u.stack.LinkByID(id)
-	}
-	for _, l := range u.stack.Links() {
-		if l.Up && slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() == dst.Is4() }) {
-			return l, true
-		}
+	if links := u.fit(dst); len(links) > 0 {
+		return links[0], true
 	}
 	return stack.LinkInfo{}, false
+}
+
+// fit returns the links an address may be had over, the preferred one first:
+// the one in whose network it is, else those that have its family.
+func (u *uplinks) fit(dst netip.Addr) []stack.LinkInfo {
+	if id := u.direct(dst); id != 0 {
+		if l, ok := u.stack.LinkByID(id); ok {
+			return []stack.LinkInfo{l}
+		}
+	}
+	return slices.DeleteFunc(u.stack.Links(), func(l stack.LinkInfo) bool {
+		return !l.Up || !slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() == dst.Is4() })
+	})
 }
 
 // direct returns the link whose interface is in the network of an address: a
