@@ -122,6 +122,7 @@ func (c *Conn) Receive(now mono.Time, sub int, seg *wire.Segment) {
 		return
 	}
 	s.hear(now)
+	s.pull.held = false
 	s.tcp.Receive(now, seg)
 	c.settle(now)
 }
@@ -137,6 +138,7 @@ func (c *Conn) Control(now mono.Time, sub int, e tcp.PathError) {
 // Advance runs what is due.
 func (c *Conn) Advance(now mono.Time) {
 	for _, s := range c.subs {
+		s.pull.held = false
 		if s.tcp.Deadline().Reached(now) {
 			s.tcp.Advance(now)
 		}
@@ -170,17 +172,27 @@ func (c *Conn) expire(now mono.Time, t timer) {
 // Emit fills seg with the next segment to send and names its subflow. It
 // reports false when there is none.
 func (c *Conn) Emit(now mono.Time, seg *wire.Segment) (sub int, ok bool) {
-	for i := range c.subs {
-		k := (c.turn + i) % len(c.subs)
-		s := c.subs[k]
-		if s.tcp.Emit(now, seg) {
-			// A subflow stays at it until it has no more: what it sends in a row
-			// leaves in one batch.
-			c.turn = k
-			s.acts.probe = s.acts.probe || s.acts.probeLater
-			s.acts.probeLater = false
-			c.settle(now)
-			return int(s.id), true
+	for again := true; again; {
+		again = false
+		for i := range c.subs {
+			k := (c.turn + i) % len(c.subs)
+			s := c.subs[k]
+			s.pull.offered = false
+			if s.tcp.Emit(now, seg) {
+				// A subflow stays at it until it has no more: what it sends in a row
+				// leaves in one batch.
+				c.turn = k
+				s.acts.probe = s.acts.probe || s.acts.probeLater
+				s.acts.probeLater = false
+				c.settle(now)
+				return int(s.id), true
+			}
+			if s.pull.offered && !s.pull.held {
+				// It may not send what it was offered, by pacing or loss recovery:
+				// nothing is reserved for it until something happens to it.
+				s.pull.held = true
+				again = true
+			}
 		}
 	}
 	c.bury(now)

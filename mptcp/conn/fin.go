@@ -229,7 +229,7 @@ func (c *Conn) subflowGone(now mono.Time, s *subflow, was stage, err error) {
 	}
 	c.rescue(now, s)
 	c.paths.down(s, was, err)
-	if s.opener && s.id != 0 && errors.Is(err, tcp.ErrRefused) && c.allGone() {
+	if s.join.opener && s.id != 0 && errors.Is(err, tcp.ErrRefused) && c.allGone() {
 		// RFC 8684 §3.2: a RST to a join: the peer does not know the connection
 		// any more, and nobody is left that could tell more.
 		c.finish(now, tcp.ErrReset)

@@ -11,7 +11,7 @@ import (
 // First opens subflow 0 from a: the initiator's start.
 func (c *Conn) First(now mono.Time, a policy.Address, t tcp.Config) {
 	s := c.first(a, t)
-	s.opener = true
+	s.join.opener = true
 	if c.cfg.Plain {
 		c.fallBack(now, s, NotOffered)
 	}
@@ -85,7 +85,7 @@ func (s *subflow) appendSYN(f wire.Flags, room int, b []byte) []byte {
 func (s *subflow) receivedSYN(now mono.Time, in *tcp.Incoming) tcp.Verdict {
 	c := s.c
 	set := &c.work.set
-	if c.phase != offered || !s.opener {
+	if c.phase != offered || !s.join.opener {
 		return tcp.Proceed
 	}
 	if !in.Seg.Flags.Has(wire.ACK) || !set.Has(option.SubCapable) || !usable(&set.Capable) {

@@ -14,6 +14,7 @@ import (
 // join is the MP_JOIN side of a subflow (RFC 8684 §3.2). The first subflow uses
 // only the priorities.
 type join struct {
+	opener                  bool // our side sent the SYN
 	localID, remoteID       uint8
 	localNonce, remoteNonce uint32
 	localBackup, peerBackup bool // B as we, as the peer set it (RFC 8684 §3.3.8)
@@ -109,8 +110,7 @@ func (c *Conn) Opened(now mono.Time, sub policy.Subflow, t tcp.Config, nonce uin
 		return
 	}
 	s := c.newSubflow(sub, o.Address, t)
-	s.opener = true
-	s.join = join{localID: c.paths.idOf(t.Local.Addr()), remoteID: c.paths.remoteIDOf(t.Remote),
+	s.join = join{opener: true, localID: c.paths.idOf(t.Local.Addr()), remoteID: c.paths.remoteIDOf(t.Remote),
 		localNonce: nonce, localBackup: o.Backup}
 	s.tcp.Open(now)
 	c.settle(now)
@@ -158,7 +158,7 @@ func (s *subflow) appendJoinACK(room int, b []byte) []byte {
 func (s *subflow) receivedJoinSYN(in *tcp.Incoming) tcp.Verdict {
 	c := s.c
 	set := &c.work.set
-	if !s.opener || s.stage != opening {
+	if !s.join.opener || s.stage != opening {
 		return tcp.Proceed
 	}
 	// RFC 8684 §3.2: a SYN-ACK without MP_JOIN, or with a wrong HMAC, is
@@ -207,7 +207,7 @@ func (s *subflow) joinEstablished(now mono.Time) {
 	if s.stage != opening {
 		return
 	}
-	if s.opener {
+	if s.join.opener {
 		// RFC 8684 §3.2: no data before the third ACK is known to have arrived,
 		// since without it the peer cannot tell who we are.
 		s.stage = preEstablished

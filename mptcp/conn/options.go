@@ -26,7 +26,7 @@ func (s *subflow) AppendOptions(now mono.Time, out tcp.Outgoing, room int, b []b
 		return s.appendFastclose(room, b)
 	case c.phase == offered:
 		return b
-	case s.id != 0 && s.opener && s.stage <= preEstablished:
+	case s.id != 0 && s.join.opener && s.stage <= preEstablished:
 		return s.appendJoinACK(room, b)
 	}
 	// A DATA_FIN goes before a repetition of the third ACK: nothing else would

@@ -37,9 +37,9 @@ func (s *subflow) Received(now mono.Time, in tcp.Incoming) tcp.Verdict {
 // finishHandshake handles what a segment means to a handshake not yet done.
 func (s *subflow) finishHandshake(now mono.Time, in *tcp.Incoming) tcp.Verdict {
 	switch {
-	case s.id == 0 && s.c.phase == offered && !s.opener:
+	case s.id == 0 && s.c.phase == offered && !s.join.opener:
 		s.receivedThird(now, in)
-	case s.id != 0 && s.stage == opening && !s.opener && !s.join.verified:
+	case s.id != 0 && s.stage == opening && !s.join.opener && !s.join.verified:
 		return s.receivedJoinACK()
 	case s.stage == preEstablished:
 		// RFC 8684 §3.2: any ACK of the peer's tells that it has our HMAC.

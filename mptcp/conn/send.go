@@ -181,8 +181,9 @@ func (c *Conn) snapshots() []policy.Snapshot {
 func (s *subflow) snapshot() policy.Snapshot {
 	i := s.tcp.Info()
 	room := max(0, min(i.Cwnd-i.InFlight, i.SndWnd-i.Unacked))
-	if room < i.MSS && i.InFlight > 0 {
-		// TCP waits for room for a whole segment; others need not.
+	if room < i.MSS && i.InFlight > 0 || s.pull.held {
+		// TCP waits for room for a whole segment, or for something else; others
+		// need not.
 		room = 0
 	}
 	return policy.Snapshot{ID: s.id, Link: s.address.Link, Class: s.address.Class,

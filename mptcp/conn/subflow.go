@@ -27,7 +27,6 @@ type subflow struct {
 	tcp     *tcp.Conn
 	address policy.Address
 	stage   stage
-	opener  bool // our side sent the SYN
 	up      bool // it was established once
 	peerFin bool
 
@@ -38,6 +37,7 @@ type subflow struct {
 	alive liveness
 	acts  actions
 	count counters
+	pull  pull
 }
 
 // optionState is what was seen of, and is owed to, the peer's options.
@@ -71,6 +71,12 @@ type actions struct {
 }
 
 type counters struct{ sent, received uint64 }
+
+// pull is what came of asking the subflow to send.
+type pull struct {
+	offered bool // Pending gave it something since Emit began to ask it
+	held    bool // and it did not take it: it may not send now
+}
 
 var _ tcp.Upper = (*subflow)(nil)
 
@@ -183,6 +189,7 @@ func (s *subflow) Pending(now mono.Time) int {
 		return 0
 	}
 	n, _ := c.offer(now, s)
+	s.pull.offered = n > 0
 	return n
 }
 
