@@ -11,6 +11,7 @@ import (
 
 	"github.com/sennit-net/sennit/ecn"
 	"github.com/sennit-net/sennit/stack"
+	"github.com/sennit-net/sennit/stack/wire"
 	"github.com/sennit-net/sennit/tun/link"
 	"github.com/sennit-net/sennit/tun/tuntest"
 )
@@ -99,16 +100,21 @@ func TestReject(t *testing.T) {
 	}
 }
 
-// Unreachable destinations are told by ICMP, which is a soft error for TCP
-// (RFC 9293 §3.9.2.2, MUST-56): the dial goes on until its deadline.
+// Unreachable destinations are told by ICMP (RFC 792, RFC 4443 §3.1), which ends a
+// dial.
 func TestRejectUnreachable(t *testing.T) {
 	for name, to := range foreign {
 		t.Run(name, func(t *testing.T) {
-			p := newTunnel(t, tuntest.PipeOptions{})
-			p.b.HandleTCP(func(r *stack.Request) { r.Reject(syscall.EHOSTUNREACH) })
-			p.a.Dial(shortly(t), "tcp", to)
-			if n := p.a.Counters().PathErrors.Load(); n != 1 {
-				t.Fatalf("%d ICMP errors reached a connection, want 1", n)
+			for say, want := range map[error]error{
+				syscall.EHOSTUNREACH: syscall.EHOSTUNREACH,
+				syscall.ETIMEDOUT:    syscall.EHOSTUNREACH,
+				syscall.ENETUNREACH:  syscall.ENETUNREACH,
+			} {
+				p := newTunnel(t, tuntest.PipeOptions{})
+				p.b.HandleTCP(func(r *stack.Request) { r.Reject(say) })
+				if _, err := p.a.Dial(quick(t), "tcp", to); !errors.Is(err, want) {
+					t.Fatalf("rejected with %v: %v, want %v", say, err, want)
+				}
 			}
 		})
 	}
@@ -170,6 +176,8 @@ func TestHandleUDP(t *testing.T) {
 	}
 }
 
+// RFC 1122 §3.2.2.6 and RFC 4443 §4.2: the reply carries the data of the request,
+// and a checksum that the other side verifies (RFC 4443 §2.3).
 func TestHandleEcho(t *testing.T) {
 	for name, to := range map[string]string{"IPv4": "192.0.2.7", "IPv6": "2001:db8::7"} {
 		t.Run(name, func(t *testing.T) {
@@ -211,5 +219,57 @@ func TestManyAddresses(t *testing.T) {
 			t.Fatalf("connection %d: %v, %v", i, b, err)
 		}
 		c.Close()
+	}
+}
+
+// RFC 8200 §8.1: a datagram without checksum is legal over IPv4 only.
+func TestUDPWithoutChecksum(t *testing.T) {
+	w := newWire(t, stack.Options{AnyAddress: true})
+	got := make(chan string, 10)
+	w.s.HandleUDP(func(f *stack.UDPFlow) {
+		buf := make([]byte, 100)
+		for {
+			n, err := f.Read(buf)
+			if err != nil {
+				return
+			}
+			got <- f.LocalAddr().String() + " " + string(buf[:n])
+		}
+	})
+	datagram := append([]byte{0x12, 0x34, 0, 53, 0, 11, 0, 0}, "abc"...)
+	w.inject(packet(addrB6, netip.MustParseAddr("2001:db8::1"), 17, 0, datagram))
+	w.inject(packet(addrB4, netip.MustParseAddr("192.0.2.1"), 17, 0, datagram))
+	if d := <-got; d != "192.0.2.1:53 abc" {
+		t.Errorf("got %q", d)
+	}
+	if len(got) != 0 {
+		t.Errorf("got %q, too", <-got)
+	}
+}
+
+// Data on a SYN is left to be sent again (RFC 9293 §3.10.7.2).
+func TestDataOnSYN(t *testing.T) {
+	w := newWire(t, stack.Options{AnyAddress: true})
+	read := make(chan string, 1)
+	w.s.HandleTCP(func(r *stack.Request) {
+		c, err := r.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		buf := make([]byte, 100)
+		n, _ := c.Read(buf)
+		read <- string(buf[:n])
+		c.Abort()
+	})
+	from, to := peer4, netip.MustParseAddrPort("192.0.2.7:80")
+	w.injectTCP(from, to, wire.Segment{Flags: wire.SYN, Seq: 99, Window: 1000}, "early")
+	answer, _ := w.nextTCP()
+	if answer.Flags != wire.SYN|wire.ACK || answer.Ack != 100 {
+		t.Fatalf("answer %v", &answer)
+	}
+	w.injectTCP(from, to, wire.Segment{Flags: wire.ACK, Seq: 100, Ack: answer.Seq + 1, Window: 1000}, "early")
+	if d := <-read; d != "early" {
+		t.Errorf("read %q", d)
 	}
 }

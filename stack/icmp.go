@@ -85,11 +85,8 @@ func (s *Stack) pathError(n *nic, p *packet, b []byte, q quoted) {
 		classify6(&e, b, q)
 	}
 	s.counters.PathErrors.Add(1)
-	if e.Kind == tcp.PacketTooBig {
-		if link := n.mtu(); e.MTU >= link {
-			return
-		}
-		s.pmtu.put(s.now(), q.remote.Addr(), e.MTU)
+	if e.Kind == tcp.PacketTooBig && e.MTU >= n.mtu() {
+		return
 	}
 	path.control(e)
 }

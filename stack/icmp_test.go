@@ -129,3 +129,26 @@ func TestPortUnreachableRefuses(t *testing.T) {
 		t.Fatalf("Dial = %v, want ECONNREFUSED", err)
 	}
 }
+
+// RFC 5927 §4.1: an ICMP error that quotes a sequence number which is not in
+// flight is a forgery and has no effect.
+func TestForgedPathMTU(t *testing.T) {
+	w := newWire(t, stack.Options{})
+	conn, local, _, next := w.establish(peer4)
+	forged := next
+	forged.Seq += 1 << 20
+	w.inject(icmpError(netip.MustParseAddr("10.9.0.50"), 3, 4, 600,
+		packet(local.Addr(), peer4.Addr(), 6, 0, tcpBytes(local, peer4, forged, ""))))
+	w.nothing()
+	for range 2 {
+		conn.Write(pattern(3000))
+		if _, n := w.nextTCP(); n < 1400 {
+			t.Errorf("the first segment has %d bytes", n)
+		}
+		conn.Abort()
+		drain(w)
+		// RFC 5927 §7: nor do later connections believe it.
+		conn, _, _, _ = w.establish(peer4)
+	}
+	conn.Abort()
+}

@@ -265,7 +265,7 @@ func (s *Stack) segment(n *nic, in segmentIn) bool {
 	s.counters.SegmentsReceived.Add(1)
 	local, remote := netip.AddrPortFrom(in.local, seg.DstPort), netip.AddrPortFrom(in.remote, seg.SrcPort)
 	if p := s.tcp.find(tuple{local, remote}); p != nil {
-		p.receive(seg)
+		p.receive(seg, &n.batch)
 		return true
 	}
 	s.unexpected(&Incoming{Link: n.id, Local: local, Remote: remote, Segment: seg, s: s, nic: n})

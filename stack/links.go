@@ -71,6 +71,7 @@ type nic struct {
 	maxSuper int      // payload bytes of a super-segment; 0: none
 	up       atomic.Bool
 	addrs    atomic.Pointer[[]netip.Prefix]
+	batch    pending
 }
 
 func (n *nic) prefixes() []netip.Prefix { return *n.addrs.Load() }
@@ -171,6 +172,7 @@ func (s *Stack) AttachLink(l Link) (LinkID, error) {
 func newNIC(id LinkID, l Link) *nic {
 	n := &nic{id: id, name: l.Name, class: l.Class, metric: l.Metric, ep: l.Endpoint}
 	n.gather, _ = l.Endpoint.(Gatherer)
+	_, n.batch.on = l.Endpoint.(Batches)
 	n.trusted = l.Endpoint.Capabilities()&gv.CapabilityRXChecksumOffload != 0
 	if g, ok := l.Endpoint.(gv.GSOEndpoint); ok && g.SupportedGSO() == gv.HostGSOSupported {
 		n.checksum = true

@@ -57,7 +57,8 @@ func (p *Path) superLimit() int {
 	return min(p.nic.maxSuper, 65535-20) - wire.MinHeader - wire.MaxOptions
 }
 
-func (p *Path) receive(seg *wire.Segment) {
+// receive takes a segment. What follows from it may wait for the end of b.
+func (p *Path) receive(seg *wire.Segment, b *pending) {
 	k := p.sock.Load()
 	if k == nil {
 		chunk.ReleaseAll(seg.Payload)
@@ -71,6 +72,10 @@ func (p *Path) receive(seg *wire.Segment) {
 	}
 	now := p.s.now()
 	k.machine.Receive(now, p.sub, seg)
+	if b.defers(k, now) {
+		k.mu.Unlock()
+		return
+	}
 	k.settle(now)
 }
 
@@ -86,7 +91,18 @@ func (p *Path) control(e tcp.PathError) {
 	}
 	now := p.s.now()
 	k.machine.Control(now, p.sub, e)
+	believed := p.believed(e)
 	k.settle(now)
+	if believed {
+		p.s.pmtu.put(now, p.remote.Addr(), e.MTU)
+	}
+}
+
+// believed reports whether the machine took the path MTU of e: only then it is
+// remembered for other connections, too (RFC 5927 §7).
+func (p *Path) believed(e tcp.PathError) bool {
+	m, ok := p.sock.Load().machine.(interface{ PathMTU(sub int) int })
+	return ok && e.Kind == tcp.PacketTooBig && m.PathMTU(p.sub) == e.MTU
 }
 
 // Close takes the 4-tuple out of use. Only a path that is not attached may be

@@ -24,6 +24,8 @@ type wireEnd struct {
 	id   stack.LinkID
 	dev  *tuntest.Device
 	recv chan []byte
+
+	ipLen int // length of the IP header of what was parsed last
 }
 
 func newWire(t testing.TB, o stack.Options) *wireEnd {
@@ -114,22 +116,30 @@ func (w *wireEnd) next() []byte {
 func (w *wireEnd) nextTCP() (seg wire.Segment, size int) {
 	w.t.Helper()
 	for {
-		p := w.next()
-		off, proto, tos := 20, p[9], p[1]
-		if p[0]>>4 == 6 {
-			off, proto, tos = 40, p[6], p[0]<<4|p[1]>>4
+		if seg, ok := w.parsed(w.next()); ok {
+			return seg, seg.HeaderLen() + seg.Len() + w.ipLen
 		}
-		if proto != 6 {
-			continue
-		}
-		n, err := wire.Parse(p[off:], &seg)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		seg.ECN = ecn.FromTOS(tos)
-		seg.Payload = []chunk.Slice{chunk.Borrowed(p[off+n:])}
-		return seg, len(p)
 	}
+}
+
+// parsed reads a packet; false: it is not TCP.
+func (w *wireEnd) parsed(p []byte) (seg wire.Segment, ok bool) {
+	w.t.Helper()
+	off, proto, tos := 20, p[9], p[1]
+	if p[0]>>4 == 6 {
+		off, proto, tos = 40, p[6], p[0]<<4|p[1]>>4
+	}
+	if proto != 6 {
+		return seg, false
+	}
+	n, err := wire.Parse(p[off:], &seg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	seg.ECN = ecn.FromTOS(tos)
+	seg.Payload = []chunk.Slice{chunk.Borrowed(p[off+n:])}
+	w.ipLen = off
+	return seg, true
 }
 
 // nothing checks that the stack has sent nothing, by asking for an answer it

@@ -59,6 +59,7 @@ type Sock struct {
 	paths  []*Path    // by subflow; nil: gone
 	dead   []*Path    // to be closed once nothing is left to emit
 	busy   bool       // a goroutine is writing
+	last   mono.Time  // the latest instant the machine has settled at
 	timer  sockTimer
 	io     waiting
 	life   life
@@ -175,6 +176,10 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 
 // settle ends a step: it is entered with the lock held and leaves without.
 func (k *Sock) settle(now mono.Time) {
+	// The end of a batch settles at the time of receipt; somebody else may have
+	// been here since, and time must not go back.
+	now = max(now, k.last)
+	k.last = now
 	if k.busy {
 		// Whoever writes arms the timer afterwards.
 		k.run(k.update(now))
@@ -197,6 +202,7 @@ func (k *Sock) settle(now mono.Time) {
 		k.s.write(b)
 		k.mu.Lock()
 		now = k.s.now()
+		k.last = now
 	}
 	if b != nil {
 		batches.Put(b)

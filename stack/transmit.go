@@ -163,6 +163,6 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (s *Stack) sendLoose(n *nic, local, remote netip.AddrPort, seg *wire.Segment) {
 	t := scratches.Get().(*scratch)
 	defer scratches.Put(t)
-	seg.ECN = ecn.NotECT // RFC 3168 §6.1.1
+	seg.ECN = ecn.NotECT                                                // RFC 3168 §6.1.1
 	_ = s.send(&envelope{nic: n, local: local, remote: remote}, seg, t) // as lost as any
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/sennit-net/sennit/stack/wire"
 )
 
-// RFC 9293 §3.10.7.1: what becomes of a segment without connection.
+// RFC 9293 §3.10.7.1: what becomes of a segment without connection. No ICMP
+// error goes with it (RFC 1122 §4.2.2.12).
 func TestUnexpectedSegments(t *testing.T) {
 	const seq, ack = 5000, 7000
 	tests := []struct {
@@ -41,7 +42,11 @@ func TestUnexpectedSegments(t *testing.T) {
 					w.nothing()
 					return
 				}
-				got, _ := w.nextTCP()
+				p := w.next()
+				if p[0]>>4 == 4 && p[9] != 6 || p[0]>>4 == 6 && p[6] != 6 {
+					t.Fatalf("answer is not TCP: % x", p)
+				}
+				got, _ := w.parsed(p)
 				if got.Flags != c.want.Flags || got.Seq != c.want.Seq || got.Ack != c.want.Ack || got.Len() != 0 {
 					t.Errorf("answer %v, want %v", &got, c.want)
 				}
@@ -54,7 +59,8 @@ func TestUnexpectedSegments(t *testing.T) {
 	}
 }
 
-// Damaged, misaddressed and malformed packets have no effect.
+// Damaged, misaddressed and malformed packets have no effect (RFC 1122
+// §3.2.1.3, RFC 9293 §3.1).
 func TestDroppedPackets(t *testing.T) {
 	to := netip.AddrPortFrom(addrA4, 81)
 	ack := wire.Segment{Flags: wire.ACK, Ack: 7000}
