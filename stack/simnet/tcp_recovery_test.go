@@ -25,6 +25,12 @@ func (r *timeouts) Record(_ mono.Time, e tcp.Event) {
 // without a single retransmission timeout.
 func upload(t *testing.T, s setup, n int, most time.Duration) *world {
 	t.Helper()
+	return uploadWith(t, s, n, most, 0)
+}
+
+// uploadWith is upload with so many timeouts allowed.
+func uploadWith(t *testing.T, s setup, n int, most time.Duration, allowed int) *world {
+	t.Helper()
 	var rto timeouts
 	tune := s.client
 	s.client = func(c *tcp.Config) {
@@ -41,7 +47,7 @@ func upload(t *testing.T, s setup, n int, most time.Duration) *world {
 	if took > most {
 		t.Errorf("took %v, want at most %v", took, most)
 	}
-	if rto.n > 0 {
+	if rto.n > allowed {
 		t.Errorf("%d retransmission timeouts", rto.n)
 	}
 	return w
@@ -172,7 +178,9 @@ func TestLostACKs(t *testing.T) {
 	line := simnet.Shape{Rate: 20e6, Delay: 10 * ms, Queue: 100e3}
 	back := line
 	back.Loss = 0.2
-	w := upload(t, setup{to: line, from: back}, 5e6, 2600*ms)
+	// The very last ACK may be lost, and so may the answer to the probe for it:
+	// one timeout at the end is bad luck.
+	w := uploadWith(t, setup{to: line, from: back}, 5e6, 2600*ms, 1)
 	if i := w.client.stream.Conn.Info(); i.Retransmits > i.SegsSent/20 {
 		t.Errorf("%d of %d segments were sent again", i.Retransmits, i.SegsSent)
 	}

@@ -24,6 +24,7 @@ type feedback struct {
 	sameWnd  bool      // the peer's window did not change
 	lost     int       // bytes newly found lost
 
+	repairing    bool   // fast recovery went on before
 	sackedBefore int    // bytes SACKed before
 	duplicated   int    // bytes reported as duplicates
 	duplicateAt  uint64 // their stream offset
@@ -38,7 +39,8 @@ func (c *Conn) processAck(now mono.Time, seg *wire.Segment) {
 		return
 	}
 	s := &c.snd
-	f := feedback{pipe: c.pipe(), unacked: s.unacked(), sackedBefore: s.spans.sacked}
+	f := feedback{pipe: c.pipe(), unacked: s.unacked(), sackedBefore: s.spans.sacked,
+		repairing: c.loss.mode == fast}
 	old := s.peer.wnd
 	c.takeWindow(seg)
 	f.sameWnd = old == s.peer.wnd
@@ -240,7 +242,10 @@ func (c *Conn) inform(now mono.Time, seg *wire.Segment, f *feedback) {
 	a := cc.Ack{
 		Now: now, Bytes: f.fresh, InFlight: f.pipe,
 		SRTT: c.rtt.SRTT(), MinRTT: c.rtt.Min(),
-		AppLimited: !c.snd.limited, Recovery: c.loss.mode == fast, Marked: marked,
+		AppLimited: !c.snd.limited, Marked: marked,
+		// Neither limited transmit (RFC 3042 §2) nor the ACK that ends recovery
+		// (RFC 6582 §3.2) makes the window grow.
+		Recovery: f.repairing || c.loss.mode == fast || f.acked == 0,
 	}
 	if f.newest != 0 && !f.resent {
 		a.RTT = max(now.Sub(f.newest), 1)

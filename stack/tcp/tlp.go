@@ -16,10 +16,11 @@ const maxAckDelay = 50 * time.Millisecond
 
 // armProbe starts the timer of Tail Loss Probe (RFC 8985 §7.2): where the last
 // segments of a flight are lost, nothing comes back that would tell; one more
-// segment makes the peer speak long before the retransmission timer.
+// segment makes the peer speak long before the retransmission timer. While a
+// probe is out the timer stays off: it would only put the RTO off.
 func (c *Conn) armProbe(now mono.Time) {
 	s := &c.snd
-	if !c.byTime() || c.loss.mode != calm || s.spans.sacked > 0 || s.spans.lost > 0 || s.unacked() == 0 {
+	if !c.byTime() || !c.loss.probe.Allowed() || c.loss.mode != calm || s.spans.sacked > 0 || s.spans.lost > 0 || s.unacked() == 0 {
 		c.at.stop(tProbe)
 		return
 	}
