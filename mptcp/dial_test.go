@@ -155,7 +155,8 @@ func TestDialErrors(t *testing.T) {
 	})
 }
 
-// Peers without Multipath TCP are served and reached by plain TCP.
+// Peers without Multipath TCP are served and reached by plain TCP. Checksums
+// (RFC 8684 §3.3) are there where one side wants them.
 func TestPlainPeers(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *dual) {
 		echo(t, mptcp.ListenConfig{Stack: d.server}, ":80")

@@ -3,6 +3,7 @@ package mptcp_test
 import (
 	"bytes"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -126,6 +127,10 @@ func TestLinkComes(t *testing.T) {
 		if n := subflows(c); n != 1 {
 			t.Fatalf("%d subflows after wifi0 went down", n)
 		}
+		// RFC 6897 §4.2: the application keeps seeing the first subflow's ends.
+		if a := c.LocalAddr().(*net.TCPAddr).AddrPort().Addr(); a != clientAddrs(0)[0].Addr() {
+			t.Errorf("local address is %v now", a)
+		}
 		ask(t, c)
 		d.client.SetLinkState(d.ids[0], true)
 		time.Sleep(time.Second)
@@ -153,5 +158,24 @@ func TestJoinWithoutListener(t *testing.T) {
 		}
 		c.Close()
 		s.Close()
+	})
+}
+
+// RFC 8684 §3.1, flag C: nobody joins the address and port of a listener that
+// does not want it.
+func TestDenyJoin(t *testing.T) {
+	inBubble(t, func(t *testing.T, d *dual) {
+		echo(t, mptcp.ListenConfig{Stack: d.server, DenyJoin: true}, "10.2.0.1:80")
+		dialer := mptcp.Dialer{Stack: d.client}
+		c, err := dialer.Dial("tcp", "10.2.0.1:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(t, c)
+		time.Sleep(time.Second)
+		if i := c.(*mptcp.Conn).Info(); !i.Confirmed || len(i.Subflows) != 1 {
+			t.Errorf("%d subflows, %+v", len(i.Subflows), i)
+		}
+		c.Close()
 	})
 }
