@@ -229,7 +229,7 @@ func (r *demoRun) lose(i int) {
 	_ = r.net.client.SetLinkState(r.net.ids[i], false) // it fails only if the run is over
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.marks = append(r.marks, demoMark{At: time.Since(r.start), Text: r.net.links[i].Name + " lost"})
+	r.marks = append(r.marks, demoMark{At: time.Since(r.start), Link: r.net.links[i].Name})
 }
 
 // sample notes until stop how much has arrived over each link.

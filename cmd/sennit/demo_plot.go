@@ -130,7 +130,7 @@ func addMark(p *plot.Plot, m demoMark) error {
 	}
 	line.Color, line.Width = demoAlarm, vg.Points(1.2)
 	line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
-	label, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: x, Y: p.Y.Max * 0.93}}, Labels: []string{" " + m.Text}})
+	label, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: x, Y: p.Y.Max * 0.93}}, Labels: []string{" " + m.text()}})
 	if err != nil {
 		return err
 	}

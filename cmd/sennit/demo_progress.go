@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -21,23 +23,38 @@ type demoProgress struct {
 
 	bars *mpb.Progress // nil: plain lines
 	link []*demoBar
-	time *mpb.Bar
+	time *demoBar
 
 	past []demoSample // the last second, for rates
 	next time.Duration
 	told int // marks printed
 }
 
-// demoBar is one link's line: its bar is the rate now, of what the link can do.
+// demoBar is one live line. A link's bar is its rate now, of what it can do.
 type demoBar struct {
-	bar   *mpb.Bar
-	bytes int64
-	rate  float64
+	bar  *mpb.Bar
+	text atomic.Value // string, right of the bar
+}
+
+func (p *demoProgress) addBar(name string, total int64) *demoBar {
+	b := &demoBar{}
+	b.text.Store("")
+	b.bar = p.bars.AddBar(total,
+		mpb.PrependDecorators(decor.Name(name, decor.WC{W: 6, C: decor.DindentRight})),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.text.Load().(string) })))
+	return b
+}
+
+// set moves the bar. One that reaches its total is finished for mpb: stay below.
+func (b *demoBar) set(current, total int64, text string) {
+	b.bar.SetCurrent(min(current, total-1))
+	b.text.Store(text)
 }
 
 func newDemoProgress(w *os.File, links []demoLink, total time.Duration) *demoProgress {
 	p := &demoProgress{w: w, links: links, total: total, next: time.Second}
-	if term.IsTerminal(int(w.Fd())) {
+	// A terminal of no size, as some recorders have it, shows no bars.
+	if _, rows, err := term.GetSize(int(w.Fd())); err == nil && rows > len(links)+2 {
 		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(46), mpb.WithRefreshRate(100*time.Millisecond))
 	}
 	return p
@@ -53,19 +70,9 @@ func (p *demoProgress) intro(o demoOptions) {
 		return
 	}
 	for _, l := range p.links {
-		b := &demoBar{}
-		b.bar = p.bars.AddBar(l.Rate,
-			mpb.PrependDecorators(decor.Name(l.Name, decor.WC{W: 6, C: decor.DindentRight})),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-				return fmt.Sprintf(" %12s %9s", mbit(b.rate), megabytes(b.bytes))
-			})))
-		p.link = append(p.link, b)
+		p.link = append(p.link, p.addBar(l.Name, l.Rate))
 	}
-	p.time = p.bars.AddBar(p.total.Milliseconds(),
-		mpb.PrependDecorators(decor.Name("time", decor.WC{W: 6, C: decor.DindentRight})),
-		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-			return fmt.Sprintf(" %10.1f s", float64(s.Current)/1e3)
-		})))
+	p.time = p.addBar("time", p.total.Milliseconds())
 }
 
 // update is called with each new sample and with all that happened so far.
@@ -80,11 +87,11 @@ func (p *demoProgress) update(s demoSample, marks []demoMark) {
 		rates[i] = rate(s.Bytes[i]-first.Bytes[i], s.At-first.At)
 	}
 	if p.bars != nil {
-		p.draw(s, rates)
+		p.draw(s, rates, marks)
 		return
 	}
 	for ; p.told < len(marks); p.told++ {
-		fmt.Fprintf(p.w, "%6.1f s  %s\n", marks[p.told].At.Seconds(), marks[p.told].Text)
+		fmt.Fprintf(p.w, "%6.1f s  %s\n", marks[p.told].At.Seconds(), marks[p.told].text())
 	}
 	if s.At < p.next {
 		return
@@ -97,18 +104,20 @@ func (p *demoProgress) update(s demoSample, marks []demoMark) {
 	fmt.Fprintln(p.w, line)
 }
 
-func (p *demoProgress) draw(s demoSample, rates []float64) {
+func (p *demoProgress) draw(s demoSample, rates []float64, marks []demoMark) {
 	for i, b := range p.link {
-		b.bytes, b.rate = s.Bytes[i], rates[i]
-		// A bar that reaches its total is finished for mpb: stay below.
-		b.bar.SetCurrent(min(int64(rates[i]), p.links[i].Rate-1))
+		now := mbit(rates[i])
+		if slices.ContainsFunc(marks, func(m demoMark) bool { return m.Link == p.links[i].Name }) {
+			now = "lost"
+		}
+		b.set(int64(rates[i]), p.links[i].Rate, fmt.Sprintf(" %12s %9s", now, megabytes(s.Bytes[i])))
 	}
-	p.time.SetCurrent(min(s.At, p.total-time.Millisecond).Milliseconds())
+	p.time.set(s.At.Milliseconds(), p.total.Milliseconds(), fmt.Sprintf(" %10.1f s", s.At.Seconds()))
 }
 
 func (p *demoProgress) finish() {
 	if p.bars != nil {
-		for _, b := range append(p.link, &demoBar{bar: p.time}) {
+		for _, b := range append(p.link, p.time) {
 			b.bar.Abort(false)
 		}
 		p.bars.Wait()

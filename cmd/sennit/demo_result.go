@@ -41,18 +41,20 @@ func (s demoSample) MarshalJSON() ([]byte, error) {
 	}{s.At.Seconds(), s.Bytes})
 }
 
-// demoMark is something that happened during the run.
+// demoMark is the loss of a link during the run.
 type demoMark struct {
 	At   time.Duration
-	Text string
+	Link string
 }
+
+func (m demoMark) text() string { return m.Link + " lost" }
 
 // MarshalJSON gives seconds.
 func (m demoMark) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		At   float64 `json:"seconds"`
 		Text string  `json:"text"`
-	}{m.At.Seconds(), m.Text})
+	}{m.At.Seconds(), m.text()})
 }
 
 // demoResult is what a run gave.

@@ -80,7 +80,7 @@ func TestDemoRefusesBadFlags(t *testing.T) {
 func sampled() *demoResult {
 	r := &demoResult{Scenario: "handover", MPTCP: true, Intact: true, SHA256: "abc", Links: demoLinks(),
 		Elapsed: 4 * time.Second, Bytes: 22_500_000, Stall: 40 * time.Millisecond, StallAt: 2 * time.Second,
-		Marks: []demoMark{{At: 2 * time.Second, Text: "wifi lost"}}}
+		Marks: []demoMark{{At: 2 * time.Second, Link: "wifi"}}}
 	sum := []int64{0, 0}
 	for at := sampleEvery; at <= r.Elapsed; at += sampleEvery {
 		if at <= 2*time.Second {
