@@ -16,9 +16,9 @@ const demoHelp = `Runs the main job on an emulated network: two stacks in this p
 an emulated Wi-Fi and an emulated cellular link, and an HTTP download between
 them over Multipath TCP. No root, no network, no kernel support.
 
-  handover   the download uses the link with the lower delay first; in the middle
-             the Wi-Fi link disappears, and the download must not notice
-  aggregate  the download uses both links at once
+  handover   in the middle of the download the Wi-Fi link disappears, and the
+             download must not notice
+  aggregate  both links stay, and their rates add up
 
 Exit status 1 if the bytes that arrived are not the bytes that were sent.`
 
