@@ -83,7 +83,7 @@ func (c *Conn) reduceMTU(now mono.Time, mtu int) {
 	s := &c.snd
 	for i, p := range s.spans.live() {
 		if int(p.n) > c.opt.mss && !p.mark.has(sacked) {
-			s.spans.set(i, p.mark|lost)
+			s.spans.set(i, p.mark&resent|lost)
 			c.loss.force = true
 		}
 	}

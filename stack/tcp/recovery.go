@@ -176,7 +176,7 @@ func (c *Conn) loseFirst() {
 		s.spans.cut(s.acked + uint64(c.opt.mss))
 	}
 	if p := s.spans.live()[0]; !p.mark.has(sacked) {
-		s.spans.set(0, p.mark|lost)
+		s.spans.set(0, p.mark&resent|lost)
 	}
 }
 

@@ -100,3 +100,16 @@ func TestUnreachableInSynSent(t *testing.T) {
 	p.Control(tcp.PortUnreachable, 0, 0)
 	p.Ended(tcp.ErrRefused)
 }
+
+// A segment that was probed for (RFC 8985 §7.3), and so is in flight twice, can
+// turn out too big.
+func TestPathMTUAfterProbe(t *testing.T) {
+	p := tcptest.Established(t, tcptest.NoTimestamps, tcptest.NoDelay)
+	p.Write(1460)
+	p.Expect("PA 1+1460 ack 1")
+	p.Pass(60 * time.Millisecond)
+	p.Expect("PA 1+1460 ack 1")
+	p.Control(tcp.PacketTooBig, 1300, 1)
+	p.ExpectAll("A 1+1260 ack 1", "PA 1261+200 ack 1")
+	p.Send("A 1 ack 1461 win 512")
+}
