@@ -80,7 +80,8 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 		fetch(50)
 		goroutines, memory := runtime.NumGoroutine(), heap()
 		fetch(200)
-		if n := runtime.NumGoroutine(); n > goroutines {
+		// A few of the runtime's own come and go.
+		if n := runtime.NumGoroutine(); n > goroutines+5 {
 			buf := make([]byte, 1<<20)
 			t.Errorf("%d goroutines before, %d after:\n%s", goroutines, n, buf[:runtime.Stack(buf, true)])
 		}
