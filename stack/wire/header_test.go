@@ -18,8 +18,8 @@ var headerFields = []field{
 	{"checksum", []byte{0, 0}},
 	{"urgent pointer", []byte{0x00, 0x07}},
 	{"MSS", []byte{2, 4, 0x05, 0xb4}},
+	{"a NOP that aligns", []byte{1}},
 	{"window scale", []byte{3, 3, 7}},
-	{"end of list as padding", []byte{0}},
 }
 
 func headerSegment() Segment {
