@@ -255,7 +255,8 @@ func (l *Link) look() (Interface, seen, error) {
 func (h *Host) reopen(l *Link) {
 	for _, s := range h.journal.steps {
 		if s.Kind == stepSysctl && (s.Path == conf("ipv4", l.Name, "forwarding") || s.Path == conf("ipv6", l.Name, "force_forwarding")) {
-			writeIfOther(s.Path, s.Set)
+			// If the interface has gone again, the next change of it tells.
+			_ = writeIfOther(s.Path, s.Set)
 		}
 	}
 }
