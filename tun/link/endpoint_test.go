@@ -195,6 +195,23 @@ func TestVouchedFor(t *testing.T) {
 	}
 }
 
+// RFC 768, RFC 8200 §8.1: UDP may go without a checksum over IPv4 only.
+func TestUDPWithoutChecksum(t *testing.T) {
+	p4 := udpPacket(64)
+	p4[26], p4[27] = 0, 0
+	p6 := make([]byte, 40+8+64)
+	p6[0], p6[5], p6[6], p6[7] = 0x60, 8+64, protoUDP, 64
+	p6[45] = 8 + 64
+	for _, m := range []tun.Meta{{}, {DataValid: true}} {
+		if got := verify([][]byte{p4}, len(p4), m); got != accept {
+			t.Errorf("IPv4, %+v: verdict %d, want accept", m, got)
+		}
+		if got := verify([][]byte{p6}, len(p6), m); got != badSum {
+			t.Errorf("IPv6, %+v: verdict %d, want badSum", m, got)
+		}
+	}
+}
+
 // udpPacket is an IPv4 UDP packet with n bytes of payload.
 func udpPacket(n int) []byte {
 	p := make([]byte, 28+n)

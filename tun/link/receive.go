@@ -34,7 +34,9 @@ func (*Endpoint) Batches() {}
 
 // reader is the state of the reading goroutine.
 type reader struct {
-	packets, bytes int // of this batch
+	packets, bytes int      // of this batch
+	meta           tun.Meta // of the packet just read; here because it escapes
+	to             Batcher  // who got packets of this batch, or nil
 
 	views  [len(viewSizes)]*buffer.View // nil: to be made before the next read
 	slices [len(viewSizes)][]byte
@@ -90,24 +92,22 @@ func (e *Endpoint) read(done chan<- struct{}) {
 	defer close(done)
 	var r reader
 	defer r.release()
-	end := func() { e.batchEnd(&r) }
-	defer end()
+	defer r.batchEnd()
 	each := true // the device does not tell when it runs dry
 	if w, ok := e.dev.(tun.Waiter); ok {
-		w.OnWait(end)
+		w.OnWait(r.batchEnd)
 		each = false
 	}
 	for {
 		r.fill()
-		var m tun.Meta
-		n, err := e.dev.Read(r.slices[:], &m)
+		n, err := e.dev.Read(r.slices[:], &r.meta)
 		switch {
 		case err == nil:
-			e.receive(&r, n, m)
+			e.receive(&r, n, r.meta)
 			r.packets++
 			r.bytes += n
 			if each || r.packets >= batchPackets || r.bytes >= batchBytes {
-				end()
+				r.batchEnd()
 			}
 		case errors.Is(err, tun.ErrTooLong), errors.Is(err, tun.ErrBadPacket):
 			e.stats.readErrors.Add(1)
@@ -120,16 +120,13 @@ func (e *Endpoint) read(done chan<- struct{}) {
 	}
 }
 
-// batchEnd tells the stack that a batch is over, unless it is empty.
-func (e *Endpoint) batchEnd(r *reader) {
-	if r.packets == 0 {
-		return
-	}
+// batchEnd tells whoever got packets of this batch that it is over, also one
+// that has been detached since.
+func (r *reader) batchEnd() {
 	r.packets, r.bytes = 0, 0
-	if d := e.dispatcher.Load(); d != nil {
-		if b, ok := (*d).(Batcher); ok {
-			b.BatchEnd()
-		}
+	if b := r.to; b != nil {
+		r.to = nil
+		b.BatchEnd()
 	}
 }
 
@@ -173,6 +170,7 @@ func (e *Endpoint) receive(r *reader, n int, m tun.Meta) {
 		e.fragment.Store(true)
 		defer e.fragment.Store(false)
 	}
+	r.to, _ = (*d).(Batcher)
 	(*d).DeliverNetworkPacket(proto, pkt)
 	pkt.DecRef()
 }

@@ -80,8 +80,14 @@ func verify6(packet [][]byte, n int, m tun.Meta) verdict {
 		return malformed
 	}
 	next, at, v := extensions(packet, h[6], total)
-	if v != accept || m.NeedsCsum || m.DataValid {
+	if v != accept || m.NeedsCsum {
 		return v
+	}
+	if next == protoUDP && at+8 <= total && noUDPSum(packet, at) {
+		return badSum // RFC 8200 §8.1: no UDP without a checksum
+	}
+	if m.DataValid {
+		return accept
 	}
 	pseudo := checksum.Checksum(h[8:40], 0)
 	return verifyTransport(packet, next, at, total-at, pseudo)
@@ -137,9 +143,7 @@ func verifyTransport(packet [][]byte, proto byte, at, n int, pseudo uint16) verd
 	}
 	switch proto {
 	case protoUDP:
-		// RFC 768: zero says that there is no checksum; over IPv6 the stack
-		// refuses that itself (RFC 8200 §8.1).
-		if byteAt(packet, at+6) == 0 && byteAt(packet, at+7) == 0 {
+		if noUDPSum(packet, at) {
 			return accept
 		}
 		// What follows the UDP length is not covered.
@@ -160,6 +164,12 @@ func verifyTransport(packet [][]byte, proto byte, at, n int, pseudo uint16) verd
 		return badSum
 	}
 	return computed
+}
+
+// noUDPSum reports whether the UDP header at offset at says that there is no
+// checksum (RFC 768).
+func noUDPSum(packet [][]byte, at int) bool {
+	return byteAt(packet, at+6) == 0 && byteAt(packet, at+7) == 0
 }
 
 // sumRange adds bytes [at,at+n) of packet to initial.
