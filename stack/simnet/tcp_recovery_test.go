@@ -39,7 +39,7 @@ func uploadWith(t *testing.T, s setup, n int, most time.Duration, allowed int) *
 		}
 		c.Recorder = &rto
 	}
-	s.up = n
+	s.up, s.bulk = n, n > 2e6
 	w := newWorld(t, simnet.Seed(t), s)
 	took := w.run(10 * time.Minute)
 	i := w.client.stream.Conn.Info()
@@ -118,7 +118,7 @@ func TestOvershoot(t *testing.T) {
 	for _, c := range []struct {
 		rate, n int
 		rtt     time.Duration
-	}{{20e6, 8 << 20, 22 * ms}, {20e6, 8 << 20, 100 * ms}, {50e6, 20 << 20, 40 * ms}, {100e6, 32 << 20, 10 * ms}} {
+	}{{20e6, 6 << 20, 22 * ms}, {20e6, 8 << 20, 100 * ms}, {50e6, 12 << 20, 40 * ms}, {100e6, 16 << 20, 10 * ms}} {
 		for _, name := range cc.Names() {
 			t.Run(fmt.Sprintf("%d Mbit, %v, %s", c.rate/1e6, c.rtt, name), func(t *testing.T) {
 				f := func(f *tcp.Config) {
