@@ -14,8 +14,10 @@ import (
 
 // Config is what a controller starts from.
 type Config struct {
-	MSS    int // sender maximum segment size in payload bytes
-	Window int // initial window in bytes; 0: RFC 6928
+	MSS    int    // sender maximum segment size in payload bytes
+	Window int    // initial window in bytes; 0: RFC 6928
+	NoSACK bool   // the peer does not tell which bytes arrived out of order
+	Seed   uint64 // of what a controller does at random
 }
 
 // Controller decides how many bytes may be in flight.
@@ -45,7 +47,55 @@ type Ack struct {
 	MinRTT     time.Duration // 0: none yet
 	AppLimited bool          // the window was not used up: do not grow (RFC 7661)
 	Recovery   bool          // fast recovery is going on; false after a timeout, when the window grows again
+	Repairing  bool          // lost data is being repaired, be it by fast recovery or after a timeout
 	Marked     int           // bytes of these reported as CE-marked
+	Sample     Sample
+}
+
+// Sample says what the path delivered while the newest segment acknowledged was
+// under way (draft-ietf-ccwg-bbr §4.1).
+type Sample struct {
+	Total      uint64        // bytes delivered since the connection began
+	Prior      uint64        // Total when that segment was sent
+	Interval   time.Duration // time it took; 0: not to be relied on
+	Lost       int           // bytes found lost since it was sent
+	InFlight   int           // bytes in flight once it was sent
+	AppLimited bool          // want of data, not the path, may have made it slow
+}
+
+// Delivered returns the bytes delivered in the interval.
+func (s *Sample) Delivered() int { return int(s.Total - s.Prior) }
+
+// Rate returns the delivery rate in bytes per second; 0: unknown.
+func (s *Sample) Rate() float64 {
+	if s.Interval <= 0 {
+		return 0
+	}
+	return float64(s.Delivered()) / s.Interval.Seconds()
+}
+
+// Modeller is a Controller that models the path. It is told of each loss and of
+// each start, and its window holds in recovery too, where the window of others
+// gives way to proportional rate reduction.
+type Modeller interface {
+	// Lost tells of a range found lost.
+	Lost(l Lost)
+	// Start tells that data is about to leave while none is in flight, for want
+	// of data until now. srtt is 0 if there is no sample yet.
+	Start(now mono.Time, srtt time.Duration)
+	// Draining reports whether the controller itself keeps the rate low, so that
+	// samples of now count as limited by the application.
+	Draining() bool
+}
+
+// Lost is a range found lost, all of it sent at once.
+type Lost struct {
+	Off        uint64 // stream offset
+	Bytes      int
+	Total      uint64 // bytes delivered since the connection began
+	Since      int    // bytes found lost since it was sent, these included
+	InFlight   int    // bytes in flight once it was sent
+	AppLimited bool   // as in Sample
 }
 
 // Kind is the kind of a congestion event.

@@ -39,7 +39,7 @@ func TestHyStartThreshold(t *testing.T) {
 // RFC 9406 §4.2: in CSS the window grows by a quarter, and after five rounds
 // slow start is over.
 func TestHyStartEnds(t *testing.T) {
-	for _, name := range Names() {
+	for _, name := range windowed {
 		c, _ := New(name, Config{MSS: 1000, Window: 20000})
 		if from, to := rounds(c, 2, 50*time.Millisecond); to != 4*from {
 			t.Errorf("%s: slow start grew %d to %d", name, from, to)

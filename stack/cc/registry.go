@@ -8,6 +8,7 @@ import (
 
 // controllers is where a new controller registers: one line.
 var controllers = map[string]func(Config) Controller{
+	"bbr":     NewBBR,
 	"cubic":   NewCubic,
 	"newreno": NewReno,
 }

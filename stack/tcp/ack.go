@@ -242,15 +242,19 @@ func (c *Conn) inform(now mono.Time, seg *wire.Segment, f *feedback) {
 	a := cc.Ack{
 		Now: now, Bytes: f.fresh, InFlight: f.pipe,
 		SRTT: c.rtt.SRTT(), MinRTT: c.rtt.Min(),
-		AppLimited: !c.snd.limited, Marked: marked,
+		AppLimited: !c.snd.limited, Marked: marked, Sample: c.sample(),
 		// Neither limited transmit (RFC 3042 §2) nor the ACK that ends recovery
 		// (RFC 6582 §3.2) makes the window grow.
-		Recovery: f.repairing || c.loss.mode == fast || f.acked == 0,
+		Recovery:  f.repairing || c.loss.mode == fast || f.acked == 0,
+		Repairing: c.loss.mode != calm,
 	}
 	if f.newest != 0 && !f.resent {
 		a.RTT = max(now.Sub(f.newest), 1)
 	}
 	c.cc.Acked(a)
+	if c.rate.model != nil && c.rate.model.Draining() {
+		c.markLimited()
+	}
 	if c.recording() {
 		c.noteWindowChange(now)
 	}

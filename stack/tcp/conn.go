@@ -18,6 +18,7 @@ type Conn struct {
 	snd  sender   // send.go
 	rcv  receiver // receiver.go
 	loss recovery // recovery.go
+	rate rate     // rate.go
 	out  outbox   // emit.go: what wants to leave without being data
 	rtt  rtt.Estimator
 	cc   cc.Controller

@@ -20,6 +20,7 @@ func (p *span) transmission() rack.Sent {
 // arrived notes a span the peer newly has.
 func (c *Conn) arrived(now mono.Time, seg *wire.Segment, p span, f *feedback) {
 	f.saw(p)
+	c.deliveredSpan(now, &p)
 	if !c.byTime() {
 		return
 	}
@@ -60,7 +61,7 @@ func (c *Conn) detect(now mono.Time) (again bool) {
 			continue
 		}
 		again = again || sent.Resent && sent.At >= r.began
-		s.set(i, p.mark&resent|lost)
+		c.lose(i)
 	}
 	if wait > 0 {
 		c.at.set(tReorder, now.Add(wait))

@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"time"
-
 	"github.com/sennit-net/sennit/stack/mono"
 	"github.com/sennit-net/sennit/stack/seq"
 	"github.com/sennit-net/sennit/stack/wire"
@@ -130,7 +128,10 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 	}
 	seg.Seq = s.seqOf(p.off)
 	seg.Payload = s.bytes.Range(seg.Payload, int(p.off-s.acked), n)
-	s.spans.retransmitted(s.spans.find(p.off), now)
+	c.beforeSend(now)
+	i = s.spans.find(p.off)
+	s.spans.retransmitted(i, now)
+	c.departed(&s.spans.live()[i])
 	if probing {
 		c.probeLeft(now, true)
 	}
@@ -167,6 +168,7 @@ func (c *Conn) emitData(now mono.Time, seg *wire.Segment) bool {
 	closing := s.fin == finQueued
 	if pending <= 0 && !closing {
 		s.limited = false
+		c.ranDry(now)
 		c.at.stop(tPersist)
 		return false
 	}
@@ -193,8 +195,10 @@ func (c *Conn) emitData(now mono.Time, seg *wire.Segment) bool {
 		for _, r := range seg.Payload {
 			s.bytes.Push(r.Retain())
 		}
+		c.beforeSend(now)
 		s.spans.append(off, n, now)
 		s.sent += uint64(n)
+		c.departed(&s.spans.list[len(s.spans.list)-1])
 		if n%mss != 0 {
 			s.small = s.sent
 		}
@@ -244,7 +248,11 @@ func (c *Conn) amount(now mono.Time, pending int) (n, mss int) {
 	case c.loss.probing:
 		// RFC 8985 §7.3: one segment, whatever the congestion window says.
 		return min(n, mss), mss
-	case s.limited && c.pipe() > 0 || !c.paced(now):
+	case s.limited && c.pipe() > 0:
+		return 0, 0
+	case !c.paced(now):
+		// Not for want of data: the window may grow.
+		s.limited = true
 		return 0, 0
 	case room < n:
 		n = max(room-room%mss, min(n, mss))
@@ -294,7 +302,11 @@ func (c *Conn) sizeLimit() int {
 	if c.cfg.MaxSuper < 2*c.opt.mss {
 		return 0
 	}
-	return min(c.cfg.MaxSuper, maxPayload)
+	n := min(c.cfg.MaxSuper, maxPayload)
+	if c.cc.Pacing() > 0 {
+		n = min(n, c.quantum())
+	}
+	return n
 }
 
 // sizing returns the payload of a full segment now: less than usual while SACK
@@ -313,33 +325,6 @@ func (c *Conn) sizing(n int) int {
 		return c.opt.mss
 	}
 	return max(c.payloadRoom(min(fit, blocks)), minMSS/4)
-}
-
-// paced reports whether the controller's rate lets data go now; if not, it
-// sets the deadline for it.
-func (c *Conn) paced(now mono.Time) bool {
-	if c.snd.paceNext <= now.Add(paceSlack) || c.cc.Pacing() <= 0 {
-		return true
-	}
-	c.at.set(tPace, c.snd.paceNext)
-	return false
-}
-
-// paceSlack is how far ahead of its rate a connection may send, so that
-// deadlines need not be finer.
-const paceSlack = time.Millisecond
-
-// charge counts n bytes against recovery's allowance and the controller's
-// rate.
-func (c *Conn) charge(now mono.Time, n int) {
-	if c.loss.mode == fast {
-		c.loss.prr.Sent(n)
-	}
-	rate := c.cc.Pacing()
-	if rate <= 0 {
-		return
-	}
-	c.snd.paceNext = max(c.snd.paceNext, now).Add(time.Duration(float64(n) / rate * 1e9))
 }
 
 // idleRestart tells the controller that the connection sends again after a

@@ -84,7 +84,9 @@ func (c *Conn) settle(now mono.Time, seg *wire.Segment) {
 	if newController == nil {
 		newController = defaultController
 	}
-	c.cc = newController(cc.Config{MSS: c.opt.mss})
+	c.cc = newController(cc.Config{MSS: c.opt.mss, NoSACK: !c.opt.sack,
+		Seed: uint64(c.cfg.ISS)<<32 | uint64(c.cfg.TSOffset)})
+	c.rate.model, _ = c.cc.(cc.Modeller)
 }
 
 func (c *Conn) defaultMSS() int {

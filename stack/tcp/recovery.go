@@ -63,7 +63,7 @@ func (c *Conn) pipe() int {
 // cwnd is how much may be in flight now. In fast recovery with SACK that is
 // proportional rate reduction's business (RFC 9937).
 func (c *Conn) cwnd() int {
-	if c.loss.mode == fast && c.opt.sack {
+	if c.loss.mode == fast && c.opt.sack && c.rate.model == nil {
 		return c.loss.prr.Window()
 	}
 	n, _ := c.cc.Window()
@@ -160,7 +160,7 @@ func (c *Conn) judge() {
 		}
 		edge = max(edge, p.end())
 		if p.mark == 0 {
-			s.set(i, lost)
+			c.lose(i)
 		}
 	}
 	c.loss.edge = max(c.loss.edge, edge)
@@ -176,7 +176,7 @@ func (c *Conn) loseFirst() {
 		s.spans.cut(s.acked + uint64(c.opt.mss))
 	}
 	if p := s.spans.live()[0]; !p.mark.has(sacked) {
-		s.spans.set(0, p.mark&resent|lost)
+		c.lose(0)
 	}
 }
 
@@ -354,7 +354,7 @@ func (c *Conn) loseAll(now mono.Time, first bool) {
 		if c.byTime() && !reneged && !r.rack.Expired(now, l[i].transmission(), i == 0, window) {
 			continue // RFC 8985 §6.3: sent a moment ago, it may yet arrive
 		}
-		s.spans.set(i, m&resent|lost)
+		c.lose(i)
 	}
 	if reneged {
 		s.spans.top = 0

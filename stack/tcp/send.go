@@ -21,12 +21,11 @@ type sender struct {
 	spans spans       // what lies between acked and sent, and how it fares
 	bytes chunk.Queue // the bytes between acked and sent
 
-	since    mono.Time // last progress, or when something first became outstanding (R2)
-	lastAt   mono.Time // when data was last sent
-	ackedAt  mono.Time // when SND.UNA last moved
-	limited  bool      // the congestion window is what held Emit back last
-	paceNext mono.Time // earliest time for the next data, by the controller's rate
-	small    uint64    // end of the last segment that was not full, for Nagle
+	since   mono.Time // last progress, or when something first became outstanding (R2)
+	lastAt  mono.Time // when data was last sent
+	ackedAt mono.Time // when SND.UNA last moved
+	limited bool      // the congestion window is what held Emit back last
+	small   uint64    // end of the last segment that was not full, for Nagle
 }
 
 // finState is how far our FIN is.

@@ -11,6 +11,7 @@ type span struct {
 	mark   mark
 	xmits  uint8 // times sent, saturating
 	sentAt mono.Time
+	left   departure // rate.go
 }
 
 func (p *span) end() uint64 { return p.off + uint64(p.n) }
