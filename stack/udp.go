@@ -351,12 +351,17 @@ func (c *UDPConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, 
 
 func (c *UDPConn) setDeadline(t time.Time, dirs ...int) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return c.fail("set", net.ErrClosed)
+	closed := c.closed
+	if !closed {
+		for _, d := range dirs {
+			c.io[d].setDeadline(t)
+		}
 	}
-	for _, d := range dirs {
-		c.io[d].setDeadline(t)
+	c.mu.Unlock()
+	if closed {
+		// Not under the lock: gVisor takes its own for the addresses, and holds
+		// that when it reports an event to us.
+		return c.fail("set", net.ErrClosed)
 	}
 	return nil
 }
