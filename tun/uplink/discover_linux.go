@@ -42,8 +42,10 @@ func Discover() ([]Interface, error) {
 type seen map[int][]netlink.Route
 
 // inspect reads the state of one interface. A family counts if it has an
-// address and a default route; with local, any route will do.
-func inspect(l netlink.Link, local bool) (Interface, seen, error) {
+// address and a default route. What was named counts with a default route in
+// any table, and with no default route at all if it has some other route: its
+// own network may be all that is wanted of it.
+func inspect(l netlink.Link, named bool) (Interface, seen, error) {
 	a := l.Attrs()
 	i := Interface{Name: a.Name, Index: a.Index, MTU: a.MTU, Class: guessClass(a.Name, a.Index)}
 	i.State.Up = running(a)
@@ -66,7 +68,7 @@ func inspect(l netlink.Link, local bool) (Interface, seen, error) {
 	routes := seen{}
 	metric := -1
 	for _, f := range families {
-		rs, err := mainRoutes(f, a.Index)
+		rs, err := interfaceRoutes(f, a.Index, named)
 		if err != nil {
 			return i, nil, err
 		}
@@ -86,6 +88,7 @@ func inspect(l netlink.Link, local bool) (Interface, seen, error) {
 		}
 	}
 	i.Metric = max(metric, 0)
+	local := named && !i.Default4 && !i.Default6
 	i.State.IPv4 = have4 && (i.Default4 || local && len(routes[unix.AF_INET]) > 0)
 	i.State.IPv6 = have6 && (i.Default6 || local && len(routes[unix.AF_INET6]) > 0) && i.MTU >= minMTU6
 	return i, routes, nil
@@ -178,11 +181,7 @@ func lookup(want LinkConfig) (Interface, error) {
 	if err != nil {
 		return Interface{}, fmt.Errorf("link %s: %w", want.Name, err)
 	}
-	i, _, err := inspect(l, false)
-	if err == nil && !i.Default4 && !i.Default6 {
-		// It was named, so its own network may be all that is wanted of it.
-		i, _, err = inspect(l, true)
-	}
+	i, _, err := inspect(l, true)
 	switch {
 	case err != nil:
 		return i, err

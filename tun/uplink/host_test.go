@@ -393,6 +393,98 @@ func TestLinkChanges(t *testing.T) {
 	expect("cell0 without carrier", func(c Change) bool { return c.Link == "cell0" && !c.State.Up })
 }
 
+// TestReplugged: a modem that is pulled and put back is another device of the
+// same name.
+func TestReplugged(t *testing.T) {
+	l := newLab(t)
+	plug := func() {
+		t.Helper()
+		for _, c := range []struct {
+			host *lab.Host
+			args []string
+		}{
+			{l.Client, []string{"link", "add", "usb0", "type", "veth", "peer", "name", "r-usb0", "netns", l.Router.NS}},
+			{l.Router, []string{"addr", "add", "10.77.50.1/24", "dev", "r-usb0"}},
+			{l.Router, []string{"link", "set", "r-usb0", "up"}},
+			{l.Client, []string{"link", "set", "usb0", "up"}},
+			{l.Client, []string{"addr", "add", "10.77.50.2/24", "dev", "usb0"}},
+			{l.Client, []string{"route", "add", "default", "via", "10.77.50.1", "dev", "usb0", "metric", "50"}},
+		} {
+			if err := c.host.IP(c.args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := snapshot(t, l.Client)
+	plug()
+	h := setup(t, l, Config{Links: []LinkConfig{{Name: "usb0"}}, StateDir: t.TempDir()})
+	if !ping(t, h.Links()[0], l.Eth0.Addr4) {
+		t.Fatal("no answer over usb0")
+	}
+	up := make(chan bool, 64)
+	h.Watch(func(c Change) { up <- c.State.IPv4 })
+	expect := func(want bool) {
+		t.Helper()
+		for {
+			select {
+			case got := <-up:
+				if got == want {
+					return
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatalf("not told that usb0 is up %v", want)
+			}
+		}
+	}
+	if err := l.Client.IP("link", "del", "usb0"); err != nil {
+		t.Fatal(err)
+	}
+	expect(false)
+	plug()
+	expect(true)
+	if !ping(t, h.Links()[0], l.Eth0.Addr4) {
+		t.Error("no answer over usb0 after it was plugged in again")
+	}
+	closeIn(t, l, h)
+	if err := l.Client.IP("link", "del", "usb0"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, before, snapshot(t, l.Client))
+}
+
+// TestMeddling: somebody else removes our rules and routes.
+func TestMeddling(t *testing.T) {
+	l := newLab(t)
+	h := setup(t, l, Config{Links: both, StateDir: t.TempDir()})
+	if r, err := l.Client.Run(context.Background(), "sh", "-c",
+		"for f in -4 -6; do while ip $f rule del pref 700; do :; done; ip $f route flush table 21300; done 2>/dev/null"); err != nil {
+		t.Fatal(err, r)
+	}
+	for _, dst := range []netip.Addr{l.Eth0.Addr4, l.Eth0.Addr6} {
+		if !ping(t, h.Links()[0], dst) {
+			t.Errorf("no answer from %v: what was taken away was not put back", dst)
+		}
+	}
+}
+
+// TestVPN: the default route of an interface that was named may be in another
+// table than the main one.
+func TestVPN(t *testing.T) {
+	l := newLab(t)
+	for _, args := range [][]string{
+		{"route", "del", "default", "dev", "cell0"},
+		{"route", "add", "default", "via", "10.77.2.1", "dev", "cell0", "table", "51820"},
+	} {
+		if err := l.Client.IP(args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := setup(t, l, Config{Links: []LinkConfig{{Name: "cell0"}}, StateDir: t.TempDir()})
+	if !ping(t, h.Links()[0], l.Eth0.Addr4) {
+		t.Error("no answer over the table of a VPN")
+	}
+}
+
 func TestSecondInstance(t *testing.T) {
 	l := newLab(t)
 	dir := t.TempDir()

@@ -136,7 +136,7 @@ func (m *monitor) run() {
 				m.changed(u.LinkIndex, again)
 			}
 		case u, ok := <-m.feed.routes:
-			if more = ok; ok && u.Table == unix.RT_TABLE_MAIN {
+			if more = ok; ok {
 				m.routeChanged(u, again)
 			}
 		case <-timer:
@@ -204,7 +204,17 @@ func (m *monitor) changed(index int, again func(*Link)) {
 	}
 }
 
+// routeChanged follows the main table, and our own where somebody else takes
+// routes away: network managers do that to what they do not know.
 func (m *monitor) routeChanged(u netlink.RouteUpdate, again func(*Link)) {
+	for _, l := range m.host.links {
+		if u.Table == l.table && u.Type == unix.RTM_DELROUTE {
+			again(l)
+		}
+	}
+	if u.Protocol == routeProtocol {
+		return
+	}
 	m.changed(u.LinkIndex, again)
 	for _, hop := range u.MultiPath {
 		m.changed(hop.LinkIndex, again)
@@ -227,6 +237,7 @@ func (m *monitor) refresh(l *Link) {
 		if err := l.syncTable(f, routes[f]); err != nil && !i.State.Up {
 			break // routes cannot be had on a device that is down
 		}
+		l.restoreRules(f)
 	}
 	m.tell(l, i, reason(i.State))
 }
@@ -247,7 +258,13 @@ func (l *Link) look() (Interface, seen, error) {
 	if err != nil {
 		return Interface{}, nil, err
 	}
-	return inspect(dev, !l.Default4 && !l.Default6)
+	i, routes, err := inspect(dev, l.named)
+	if l.Default4 || l.Default6 {
+		// It had a default route: without one it is only half way up.
+		i.State.IPv4 = i.State.IPv4 && i.Default4
+		i.State.IPv6 = i.State.IPv6 && i.Default6
+	}
+	return i, routes, err
 }
 
 // reopen switches forwarding on for an interface that came back. The journal

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -60,9 +61,10 @@ func allRoutes(family int) ([]netlink.Route, error) {
 	return routes, nil
 }
 
-// mainRoutes lists the main table's routes out of one interface, whole
-// multipath routes reduced to their hop there.
-func mainRoutes(family, index int) ([]netlink.Route, error) {
+// interfaceRoutes lists the main table's routes out of one interface. With
+// anywhere, a default route that the main table lacks is looked for in the
+// others, where VPNs keep theirs.
+func interfaceRoutes(family, index int, anywhere bool) ([]netlink.Route, error) {
 	routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil, nil
@@ -70,6 +72,24 @@ func mainRoutes(family, index int) ([]netlink.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
+	mine := outOf(index, routes)
+	if !anywhere || slices.ContainsFunc(mine, isDefault) {
+		return mine, nil
+	}
+	if routes, err = allRoutes(family); err != nil {
+		return nil, err
+	}
+	for _, r := range outOf(index, routes) {
+		if isDefault(r) && r.Protocol != routeProtocol && r.Table != unix.RT_TABLE_LOCAL {
+			mine = append(mine, r)
+		}
+	}
+	return mine, nil
+}
+
+// outOf picks the routes out of one interface, multipath routes reduced to
+// their hop there.
+func outOf(index int, routes []netlink.Route) []netlink.Route {
 	var mine []netlink.Route
 	for _, r := range routes {
 		for _, hop := range r.MultiPath {
@@ -78,12 +98,11 @@ func mainRoutes(family, index int) ([]netlink.Route, error) {
 			}
 		}
 		r.MultiPath = nil
-		if r.LinkIndex != index || r.Type != unix.RTN_UNICAST || r.Flags&unix.RTNH_F_DEAD != 0 {
-			continue
+		if r.LinkIndex == index && r.Type == unix.RTN_UNICAST && r.Flags&unix.RTNH_F_DEAD == 0 {
+			mine = append(mine, r)
 		}
-		mine = append(mine, r)
 	}
-	return mine, nil
+	return mine
 }
 
 // isDefault reports whether a route leads everywhere.

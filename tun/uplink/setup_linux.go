@@ -97,7 +97,7 @@ func (h *Host) setup(chosen []Interface) error {
 		return err
 	}
 	for _, i := range chosen {
-		l := &Link{Interface: i}
+		l := &Link{Interface: i, named: len(h.config.Links) > 0}
 		if l.IPv4, err = pick4(used); err != nil {
 			return err
 		}
@@ -321,20 +321,39 @@ func (h *Host) route(l *Link, family int, main []netlink.Route) error {
 	if err := l.syncTable(family, main); err != nil {
 		return err
 	}
+	for _, st := range l.rules(family) {
+		if err := h.journal.note(st); err != nil {
+			return err
+		}
+		if err := netlink.RuleAdd(st.rule()); err != nil {
+			return fmt.Errorf("%v: %w", st, err)
+		}
+	}
+	return nil
+}
+
+// rules are the rules of one family.
+func (l *Link) rules(family int) []step {
 	peer := l.IPv4.Peer.String()
 	if family == unix.AF_INET6 {
 		peer = l.IPv6.Peer.String()
 	}
-	for _, s := range []step{{Iif: l.tunName}, {From: peer}, {To: peer}} {
-		s.Kind, s.Family, s.Table = stepRule, family, l.table
-		if err := h.journal.note(s); err != nil {
-			return err
-		}
-		if err := netlink.RuleAdd(s.rule()); err != nil {
-			return fmt.Errorf("%v: %w", s, err)
-		}
+	rules := []step{{Iif: l.tunName}, {From: peer}, {To: peer}}
+	for i := range rules {
+		rules[i].Kind, rules[i].Family, rules[i].Table = stepRule, family, l.table
 	}
-	return nil
+	return rules
+}
+
+// restoreRules puts back the rules that somebody has taken away.
+func (l *Link) restoreRules(family int) {
+	have, err := netlink.RuleListFiltered(family, &netlink.Rule{Table: l.table}, netlink.RT_FILTER_TABLE)
+	if err != nil || len(have) >= len(l.rules(family)) {
+		return
+	}
+	for _, st := range l.rules(family) {
+		_ = netlink.RuleAdd(st.rule()) // those that are there fail
+	}
 }
 
 // usedNetworks returns all networks that the host has addresses in or routes

@@ -131,6 +131,7 @@ type Link struct {
 	Device    tun.Device // closed by Host.Close
 	IPv4      Pair
 	IPv6      Pair
+	named     bool // by the Config, not found by Discover
 	table     int
 	tunName   string
 	index     int // of the TUN device
