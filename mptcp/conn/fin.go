@@ -228,6 +228,9 @@ func (c *Conn) subflowGone(now mono.Time, s *subflow, was stage, err error) {
 		c.end.err = notNil(err)
 	}
 	c.rescue(now, s)
+	if was == established && s.distrusted() {
+		c.paths.tainted.add(s.route())
+	}
 	c.paths.down(s, was, err)
 	if s.join.opener && s.id != 0 && errors.Is(err, tcp.ErrRefused) && c.allGone() {
 		// RFC 8684 §3.2: a RST to a join: the peer does not know the connection

@@ -17,6 +17,7 @@ type paths struct {
 	lastID      uint8
 	remotes     []policy.Remote // what ADD_ADDR brought
 	firstRemote netip.AddrPort
+	tainted     tainted
 
 	openings []asked
 	events   []policy.Event

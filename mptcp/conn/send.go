@@ -100,7 +100,7 @@ func (c *Conn) offerAgain(now mono.Time, s *subflow) (at int, ok bool) {
 func (c *Conn) target(now mono.Time, lost policy.Subflow) (policy.Subflow, bool) {
 	if c.cfg.Scheduler == nil {
 		for _, s := range c.subs {
-			if s.usable() && !s.alive.stale && s.id != lost {
+			if s.usable() && !s.doubtful() && s.id != lost {
 				return s.id, true
 			}
 		}
@@ -164,7 +164,7 @@ func (c *Conn) snapshots() []policy.Snapshot {
 			continue
 		}
 		snaps = append(snaps, s.snapshot())
-		if s.alive.stale {
+		if s.doubtful() {
 			stale++
 		}
 	}
@@ -187,6 +187,6 @@ func (s *subflow) snapshot() policy.Snapshot {
 		room = 0
 	}
 	return policy.Snapshot{ID: s.id, Link: s.address.Link, Class: s.address.Class,
-		Backup: s.backup(), Stale: s.alive.stale, SRTT: i.SRTT, RTTVar: i.RTTVar,
+		Backup: s.backup(), Stale: s.doubtful(), SRTT: i.SRTT, RTTVar: i.RTTVar,
 		Window: i.Cwnd, InFlight: i.InFlight, Room: room, MSS: i.MSS, Backoffs: i.Backoffs}
 }

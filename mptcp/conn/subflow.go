@@ -51,7 +51,7 @@ type optionState struct {
 	fin      bool      // the next pure ACK carries our DATA_FIN
 	third    bool      // the third ACK with MP_CAPABLE went out
 	reset    resetCode
-	final    bool // the peer's RST said not to come back (RFC 8684 §3.6)
+	final    bool // a RST, the peer's or ours, said not to come back (RFC 8684 §3.6)
 }
 
 // resetCode is what our RST shall say (RFC 8684 §3.6, §3.7).
@@ -112,6 +112,7 @@ func (s *subflow) reset(err error, why option.ResetReason, transient bool) {
 	}
 	s.opts.reset.set = true
 	s.opts.reset.why = option.TCPReset{Reason: why, Transient: transient}
+	s.opts.final = !transient
 	s.kill(err)
 }
 
