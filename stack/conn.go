@@ -16,25 +16,28 @@ import (
 // io.EOF or a syscall.Errno such as ECONNRESET.
 type Conn struct {
 	sock          *Sock
-	local, remote *net.TCPAddr
+	local, remote netip.AddrPort
 }
 
 // NewConn returns the net.Conn of k between two addresses.
 func NewConn(k *Sock, local, remote netip.AddrPort) *Conn {
-	return &Conn{k, net.TCPAddrFromAddrPort(local), net.TCPAddrFromAddrPort(remote)}
+	return &Conn{k, local, remote}
 }
 
 // Sock returns what is under c.
 func (c *Conn) Sock() *Sock { return c.sock }
 
 // LocalAddr returns the local end, a *net.TCPAddr.
-func (c *Conn) LocalAddr() net.Addr { return c.local }
+func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
 
 // RemoteAddr returns the remote end, a *net.TCPAddr.
-func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
 
 func (c *Conn) fail(op string, err error) error {
-	return opError(op, "tcp", c.local, c.remote, err)
+	if err == nil {
+		return nil
+	}
+	return opError(op, "tcp", c.LocalAddr(), c.RemoteAddr(), err)
 }
 
 // Read implements net.Conn.
@@ -82,10 +85,10 @@ func (c *Conn) setDeadline(t time.Time, read, write bool) error {
 		return c.fail("set", net.ErrClosed)
 	}
 	if read {
-		k.io.read.setDeadline(t)
+		k.gate(&k.io.read).setDeadline(t)
 	}
 	if write {
-		k.io.write.setDeadline(t)
+		k.gate(&k.io.write).setDeadline(t)
 	}
 	return nil
 }
@@ -154,8 +157,10 @@ func (c *Conn) tune(op string, own func(*Sock), f func(*tcp.Tuning)) error {
 	}
 	now := k.s.now()
 	if f != nil {
-		f(&k.tuning)
-		k.app.Tune(now, k.tuning)
+		t := *k.tuning
+		f(&t)
+		k.tuning = &t
+		k.app.Tune(now, t)
 	}
 	k.settle(now)
 	return nil
@@ -190,7 +195,7 @@ func (k *Sock) read(p []byte) (int, error) {
 			k.mu.Unlock()
 			return 0, mapped(err)
 		}
-		k.io.read.wait()
+		k.gate(&k.io.read).wait()
 	}
 }
 
@@ -202,7 +207,7 @@ func (k *Sock) write(p []byte) (total int, err error) {
 			k.mu.Unlock()
 			return 0, err
 		}
-		k.io.write.wait()
+		k.gate(&k.io.write).wait()
 	}
 	k.io.writing = true
 	for {
@@ -214,6 +219,7 @@ func (k *Sock) write(p []byte) (total int, err error) {
 		n, err = k.app.Write(now, p[total:])
 		total += n
 		if n > 0 {
+			k.used = true
 			k.settle(now)
 			k.mu.Lock()
 		}
@@ -225,7 +231,7 @@ func (k *Sock) write(p []byte) (total int, err error) {
 			break
 		}
 		if n == 0 {
-			k.io.write.wait()
+			k.gate(&k.io.write).wait()
 		}
 	}
 	k.io.writing = false

@@ -100,7 +100,7 @@ func (s *Stack) dialStream(ctx context.Context, link LinkID, laddr, raddr netip.
 // handshake fails, k is aborted and the error says why.
 func (k *Sock) Await(ctx context.Context) error {
 	select {
-	case <-k.life.settled:
+	case <-k.Settled():
 	case <-ctx.Done():
 		k.abort()
 		return ctxError(ctx.Err())

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/sennit-net/sennit/stack/chunk"
+	"github.com/sennit-net/sennit/stack/mono"
 	"github.com/sennit-net/sennit/stack/tcp"
 	"github.com/sennit-net/sennit/stack/wire"
 )
@@ -18,6 +19,7 @@ type Path struct {
 	envelope
 	sock    atomic.Pointer[Sock] // nil before Attach
 	sub     int                  // which subflow of the machine; the Sock's lock guards it
+	learned int                  // path MTU to be remembered; 0: no news. The Sock's lock guards it
 	release atomic.Bool
 }
 
@@ -42,6 +44,8 @@ func (p *Path) Config(t tcp.Tuning) tcp.Config {
 		ISS:      p.s.iss(p.local, p.remote),
 		TSOffset: p.s.tsOffset(p.local, p.remote),
 		MTU:      p.s.pmtu.get(p.s.now(), p.remote.Addr(), p.nic.mtu()),
+		MaxMTU:   p.nic.mtu(),
+		Learned:  func(_ mono.Time, mtu int) { p.learned = mtu },
 		MaxSuper: p.superLimit(),
 		Recorder: p.s.opts.Recorder,
 		Tuning:   t,
@@ -71,6 +75,7 @@ func (p *Path) receive(seg *wire.Segment, b *pending) {
 		return
 	}
 	now := p.s.now()
+	k.used = true
 	k.machine.Receive(now, p.sub, seg)
 	if b.defers(k, now) {
 		k.mu.Unlock()
@@ -91,18 +96,7 @@ func (p *Path) control(e tcp.PathError) {
 	}
 	now := p.s.now()
 	k.machine.Control(now, p.sub, e)
-	believed := p.believed(e)
 	k.settle(now)
-	if believed {
-		p.s.pmtu.put(now, p.remote.Addr(), e.MTU)
-	}
-}
-
-// believed reports whether the machine took the path MTU of e: only then it is
-// remembered for other connections, too (RFC 5927 §7).
-func (p *Path) believed(e tcp.PathError) bool {
-	m, ok := p.sock.Load().machine.(interface{ PathMTU(sub int) int })
-	return ok && e.Kind == tcp.PacketTooBig && m.PathMTU(p.sub) == e.MTU
 }
 
 // Close takes the 4-tuple out of use. Only a path that is not attached may be

@@ -57,13 +57,15 @@ type Sock struct {
 
 	mu     sync.Mutex // guards the machine and what follows
 	paths  []*Path    // by subflow; nil: gone
+	only   [1]*Path   // their memory while there is one
 	dead   []*Path    // to be closed once nothing is left to emit
 	busy   bool       // a goroutine is writing
+	used   bool       // bytes moved since the machine last rested
 	last   mono.Time  // the latest instant the machine has settled at
 	timer  sockTimer
 	io     waiting
 	life   life
-	tuning tcp.Tuning
+	tuning *tcp.Tuning // shared with others as long as it is the default
 }
 
 // life is how far a Sock has come.
@@ -72,19 +74,26 @@ type life struct {
 	ended   bool          // the machine is finished
 	gone    bool          // and its 4-tuples are free
 	closed  bool          // the application closed it
-	settled chan struct{} // closed when opened or ended
+	settled chan struct{} // closed when opened or ended; nil: nobody asked, or it was
 }
 
 // NewSock puts m under a lock. It has no path yet: see NewPath, AcceptPath and
 // Attach. tuning is what SetNoDelay and its like start from.
 func (s *Stack) NewSock(m Machine, tuning tcp.Tuning, h Hooks) (*Sock, error) {
-	k := &Sock{s: s, machine: m, app: m.App(), hooks: h, tuning: tuning}
-	k.life.settled = make(chan struct{})
-	k.io.init(k)
+	k := &Sock{s: s, machine: m, app: m.App(), hooks: h, tuning: s.tuned(tuning)}
 	if !s.adopt(k) {
 		return nil, ErrClosed
 	}
 	return k, nil
+}
+
+// tuned returns where t is kept.
+func (s *Stack) tuned(t tcp.Tuning) *tcp.Tuning {
+	if t == s.opts.Tuning {
+		return &s.opts.Tuning
+	}
+	own := t
+	return &own
 }
 
 // Do runs f under the lock, as a step of the machine. f must not block.
@@ -105,6 +114,9 @@ func (k *Sock) Look(f func()) {
 
 // Attach makes p the path of subflow sub. Call it from a function given to Do.
 func (k *Sock) Attach(sub int, p *Path) {
+	if k.paths == nil {
+		k.paths = k.only[:0]
+	}
 	for len(k.paths) <= sub {
 		k.paths = append(k.paths, nil)
 	}
@@ -134,10 +146,31 @@ func (k *Sock) Path(sub int) *Path { return k.path(sub) }
 
 // Tuning returns what the application set last. Call it from a function given
 // to Do, Look or Step.
-func (k *Sock) Tuning() tcp.Tuning { return k.tuning }
+func (k *Sock) Tuning() tcp.Tuning { return *k.tuning }
+
+// settled is the channel of every Sock that has settled.
+var settled = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Settled is closed when the handshake is done or the machine has ended.
-func (k *Sock) Settled() <-chan struct{} { return k.life.settled }
+func (k *Sock) Settled() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.life.opened || k.life.ended {
+		return settled
+	}
+	if k.life.settled == nil {
+		k.life.settled = make(chan struct{})
+	}
+	return k.life.settled
+}
+
+// hasSettled tells those who wait for it.
+func (l *life) hasSettled() {
+	if l.settled != nil {
+		close(l.settled)
+		l.settled = nil
+	}
+}
 
 // Opened reports whether the handshake was done.
 func (k *Sock) Opened() bool {
@@ -260,6 +293,7 @@ func (s *Stack) write(b *batch) {
 type effects struct {
 	outside, opened bool
 	freed           []*Path
+	learned         []news
 	over            bool
 }
 
@@ -271,17 +305,16 @@ func (k *Sock) update(now mono.Time) (e effects) {
 	r := k.app.Ready()
 	if !k.life.opened && r.Has(tcp.Opened) {
 		k.life.opened = true
-		close(k.life.settled)
+		k.life.hasSettled()
 		e.opened = true
 	}
 	if !k.life.ended && r.Has(tcp.Ended) {
 		k.life.ended = true
-		if !k.life.opened {
-			close(k.life.settled)
-		}
+		k.life.hasSettled()
 		k.io.wakeAll()
 	}
 	k.io.wake(r)
+	e.learned = k.learned()
 	if k.hooks.Step != nil {
 		e.outside = k.hooks.Step(now)
 	}
@@ -314,6 +347,9 @@ func (k *Sock) retire() (freed []*Path, over bool) {
 // run unlocks and carries e out.
 func (k *Sock) run(e effects) {
 	k.mu.Unlock()
+	for _, l := range e.learned {
+		k.s.pmtu.put(k.s.now(), l.dst, l.mtu)
+	}
 	for _, p := range e.freed {
 		p.Close()
 	}

@@ -20,11 +20,27 @@ type sockTimer struct {
 // instead of a processor.
 const notAgain = time.Millisecond
 
-// arm makes k's timer fire no later than the machine's deadline.
+// Rester is a machine that holds memory for reuse, which it can give back when
+// nothing has happened for a while.
+type Rester interface {
+	Rest()
+}
+
+// restAfter is how long a connection has to be silent to be idle.
+const restAfter = time.Second
+
+// arm makes k's timer fire no later than the machine's deadline. A connection
+// that was used and has no deadline gets one all the same, to rest.
 func (t *sockTimer) arm(k *Sock, now mono.Time) {
 	deadline := k.machine.Deadline()
-	if deadline.IsZero() || k.life.gone {
+	if k.life.gone {
 		return
+	}
+	if deadline.IsZero() {
+		if !k.used {
+			return
+		}
+		deadline = now.Add(restAfter)
 	}
 	if deadline <= now {
 		deadline = now.Add(notAgain)
@@ -56,5 +72,16 @@ func (k *Sock) fire() {
 		return
 	}
 	k.timer.armed = 0
-	k.settle(k.s.now())
+	now := k.s.now()
+	if k.used && !k.busy && now.Sub(k.last) >= restAfter {
+		k.used = false
+		if r, ok := k.machine.(Rester); ok {
+			r.Rest()
+		}
+	}
+	if !k.used && k.machine.Deadline().IsZero() {
+		// An idle connection has no timer.
+		k.timer.t = nil
+	}
+	k.settle(now)
 }

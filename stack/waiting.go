@@ -12,9 +12,9 @@ import (
 
 // waiting is who waits for a Sock, and until when. The Sock's lock guards it.
 type waiting struct {
-	read, write gate
-	writing     bool // a Write is going on: Writes are not mixed
-	reset       bool // Close resets
+	read, write *gate // nil: nobody has waited, and there is no deadline
+	writing     bool  // a Write is going on: Writes are not mixed
+	reset       bool  // Close resets
 	lingering   time.Duration
 }
 
@@ -24,9 +24,14 @@ func (w *waiting) linger(seconds int) {
 	w.lingering = time.Duration(max(seconds, 0)) * time.Second
 }
 
-func (w *waiting) init(k *Sock) {
-	w.read.init(&k.mu, k.s.clock)
-	w.write.init(&k.mu, k.s.clock)
+// gate returns one of the two, made when it is first needed: most connections
+// of a busy host rest with nobody waiting.
+func (k *Sock) gate(g **gate) *gate {
+	if *g == nil {
+		*g = new(gate)
+		(*g).init(&k.mu, k.s.clock)
+	}
+	return *g
 }
 
 // wake wakes those for whom there is something to do.
@@ -44,7 +49,8 @@ func (w *waiting) wakeAll() {
 	w.write.wake()
 }
 
-// gate is one direction: a condition and a deadline. mu guards it.
+// gate is one direction: a condition and a deadline. mu guards it. A nil gate
+// has nobody to wake and no deadline.
 type gate struct {
 	mu      *sync.Mutex
 	clock   tcpip.Clock
@@ -66,7 +72,7 @@ func (w *gate) wait() {
 }
 
 func (w *gate) wake() {
-	if w.waiting {
+	if w != nil && w.waiting {
 		w.waiting = false
 		w.cond.Broadcast()
 	}
@@ -102,6 +108,9 @@ func (w *gate) setDeadline(t time.Time) {
 
 // stop ends the deadline's timer. The caller holds mu.
 func (w *gate) stop() {
+	if w == nil {
+		return
+	}
 	w.gen++
 	if w.timer != nil {
 		w.timer.Stop()
@@ -114,7 +123,7 @@ func (w *gate) blocked(closed bool) error {
 	switch {
 	case closed:
 		return net.ErrClosed
-	case w.passed:
+	case w != nil && w.passed:
 		return os.ErrDeadlineExceeded
 	}
 	return nil

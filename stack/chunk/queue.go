@@ -162,3 +162,10 @@ func (q *Queue) settle() {
 		q.dropTail()
 	}
 }
+
+// Rest gives back the memory that an empty queue keeps for what comes next.
+func (q *Queue) Rest() {
+	if q.head == len(q.runs) {
+		q.runs, q.head = nil, 0
+	}
+}
