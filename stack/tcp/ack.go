@@ -23,6 +23,7 @@ type feedback struct {
 	unacked  int       // outstanding before
 	sameWnd  bool      // the peer's window did not change
 	lost     int       // bytes newly found lost
+	original bool      // something is new that was sent once, before the last timeout
 
 	repairing    bool   // fast recovery went on before
 	sackedBefore int    // bytes SACKed before

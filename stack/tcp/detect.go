@@ -20,6 +20,7 @@ func (p *span) transmission() rack.Sent {
 // arrived notes a span the peer newly has.
 func (c *Conn) arrived(now mono.Time, seg *wire.Segment, p span, f *feedback) {
 	f.saw(p)
+	f.original = f.original || !p.mark.has(resent) && p.end() <= c.loss.point
 	c.deliveredSpan(now, &p)
 	if !c.byTime() {
 		return

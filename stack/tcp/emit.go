@@ -203,6 +203,7 @@ func (c *Conn) emitData(now mono.Time, seg *wire.Segment) bool {
 			s.small = s.sent
 		}
 		s.lastAt = now
+		c.forwardLeft()
 		c.stat.sent += uint64(n)
 		c.out.force = false
 	}
@@ -248,6 +249,9 @@ func (c *Conn) amount(now mono.Time, pending int) (n, mss int) {
 	case c.loss.probing:
 		// RFC 8985 §7.3: one segment, whatever the congestion window says.
 		return min(n, mss), mss
+	case c.loss.frto != frtoOff:
+		// RFC 5682 §3.1, step 2b: two of them, and no more.
+		return min(n, mss, c.loss.frto.newAllowed()*mss), mss
 	case s.limited && c.pipe() > 0:
 		return 0, 0
 	case !c.paced(now):

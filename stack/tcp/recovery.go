@@ -12,6 +12,7 @@ import (
 // lost is in the spans; this is the rest.
 type recovery struct {
 	mode     mode
+	frto     frto   // frto.go
 	point    uint64 // RecoveryPoint: when acknowledged, the mode ends
 	edge     uint64 // loss below this offset was judged already
 	highRxt  uint64 // HighRxt: retransmitted up to here in this recovery
@@ -79,7 +80,8 @@ func (c *Conn) recover(now mono.Time, seg *wire.Segment, f *feedback) {
 		// RFC 6675 §5, step B: a cumulative ACK starts the count anew.
 		r.dupAcks = 0
 	}
-	if c.spurious(seg, f) {
+	late := c.forward(now, seg, f)
+	if c.spurious(seg, f) || late {
 		c.takeBack(now)
 	}
 	if f.acked > 0 && r.mode != calm && c.snd.acked >= r.point {
@@ -261,6 +263,9 @@ func (c *Conn) nextRetransmission(now mono.Time) int {
 	if i := s.firstLost(); i >= 0 {
 		return i // rule 1
 	}
+	if c.loss.frto != frtoOff && !c.loss.force {
+		return -1 // new data goes instead, or nothing
+	}
 	r := &c.loss
 	r.force = false
 	if r.probing && !c.probeWithNew(now) {
@@ -368,6 +373,7 @@ func (c *Conn) loseAll(now mono.Time, first bool) {
 	r.dupAcks, r.dupBytes, r.flight = 0, 0, 0
 	r.force, r.highRxt, r.began = true, s.acked, now
 	c.stopProbe()
+	c.watchTimeout(r.mode)
 	c.at.stop(tReorder)
 	if first {
 		r.undo.begin(s.acked)
