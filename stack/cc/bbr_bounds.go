@@ -17,12 +17,17 @@ func (b *BBR) resetShortTerm() { b.bound.bwShort, b.bound.short = unbounded, unb
 // congestionSignals is UpdateCongestionSignals: outside of probing, a round with
 // loss brings the short-term bounds down to what the path delivered, but by no
 // more than Beta (draft-ietf-ccwg-bbr §5.5.10.3).
+//
+// Departs from draft-ietf-ccwg-bbr §5.5.10.3: what was sent in Drain and ProbeRTT
+// was slow by our own will, so a loss right after them does not make that the
+// measure.
 func (b *BBR) congestionSignals(s *Sample) {
 	b.updateMaxBW(s)
 	if !b.loss.roundStart {
 		return
 	}
-	if b.loss.inRound && !b.state.accelerating() {
+	spoiled := b.round.slow > 0 && b.round.count-b.round.slow <= bbrSpoiled
+	if b.loss.inRound && !b.state.accelerating() && !spoiled {
 		if b.bound.bwShort >= unbounded {
 			b.bound.bwShort = b.bw.most()
 		}

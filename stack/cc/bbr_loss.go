@@ -55,8 +55,12 @@ func (b *BBR) Lost(l Lost) {
 }
 
 // tooHigh is IsInflightTooHigh.
+//
+// Departs from draft-ietf-ccwg-bbr §5.5.10.2: one or two segments lost of a
+// flight of less than a hundred are no evidence of a rate above the threshold.
+// At a random loss of 1 % that happens in every fifth round.
 func (b *BBR) tooHigh(lost, inFlight int) bool {
-	return float64(lost) > bbrLossThresh*float64(inFlight) || lost > 0 && b.noSACK
+	return lost > 2*b.mss && float64(lost) > bbrLossThresh*float64(inFlight) || lost > 0 && b.noSACK
 }
 
 // inflightAtLoss estimates at which volume in flight losses crossed the

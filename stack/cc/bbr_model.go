@@ -7,7 +7,11 @@ type bbrRound struct {
 	next  uint64 // the round ends when something sent after this was delivered arrives
 	start bool   // this ACK begins one
 	count int
+	slow  int // the round in which Drain or ProbeRTT was last left
 }
+
+// bbrSpoiled is for how many rounds samples still show Drain or ProbeRTT.
+const bbrSpoiled = 3
 
 func (b *BBR) startRound(s *Sample) { b.round.next = s.Total }
 

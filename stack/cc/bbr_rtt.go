@@ -76,6 +76,7 @@ func (b *BBR) checkProbeRTTDone(now mono.Time, total uint64) {
 		return
 	}
 	m.delayAt = now // schedules the next
+	b.round.slow = b.round.count
 	b.restoreCwnd()
 	// ExitProbeRTT: the queue is empty already, so straight on to cruising.
 	b.resetShortTerm()

@@ -62,6 +62,7 @@ func (b *BBR) leaveStartup() {
 // checkDrainDone is CheckDrainDone (draft-ietf-ccwg-bbr §5.3.2).
 func (b *BBR) checkDrainDone(a *Ack) {
 	if b.state == bbrDrain && (a.InFlight-a.Bytes <= b.inflight(1) || b.round.count > b.full.drained+bbrDrainRounds) {
+		b.round.slow = b.round.count
 		b.startDown(a)
 	}
 }

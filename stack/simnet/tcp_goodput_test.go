@@ -1,11 +1,8 @@
 package simnet_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -51,46 +48,5 @@ func TestGoodputOfCleanLine(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// TestGoodputTable freezes goodput over loss and RTT. A change of it is to be
-// looked at: `go test ./stack/simnet -run Table -update` writes it anew.
-func TestGoodputTable(t *testing.T) {
-	var b bytes.Buffer
-	fmt.Fprintln(&b, "# Goodput in Mbit/s of one TCP connection: 3 MB over 20 Mbit/s, queue one bandwidth-delay product.")
-	fmt.Fprintln(&b, "# Then retransmitted segments. One seed; go test ./stack/simnet -run Table -update")
-	rtts := []time.Duration{2 * ms, 20 * ms, 100 * ms, 300 * ms}
-	for _, name := range cc.Names() {
-		fmt.Fprintf(&b, "\n%-8s", name)
-		for _, rtt := range rtts {
-			fmt.Fprintf(&b, " %14s", rtt)
-		}
-		fmt.Fprintln(&b)
-		for _, loss := range []float64{0, 0.0001, 0.001, 0.01, 0.05} {
-			fmt.Fprintf(&b, "%7.2f%%", loss*100)
-			for _, rtt := range rtts {
-				f := func(f *tcp.Config) {
-					f.NewController = func(k cc.Config) cc.Controller { ctl, _ := cc.New(name, k); return ctl }
-				}
-				got, w := bulk(t, 42, setup{client: f}, 3e6, 20e6, rtt, loss)
-				fmt.Fprintf(&b, " %8.2f %5d", got/1e6, w.client.stream.Conn.Info().Retransmits)
-			}
-			fmt.Fprintln(&b)
-		}
-	}
-	path := filepath.Join("..", "..", "testdata", "tables", "tcp_goodput.txt")
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(want, b.Bytes()) {
-		t.Errorf("the table changed; it is now\n%s\nand was\n%s", b.Bytes(), want)
 	}
 }

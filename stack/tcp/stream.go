@@ -100,14 +100,16 @@ const (
 )
 
 // buffer is the send buffer's size: twice what may be in flight, so that a
-// window's worth is ready when a window's worth is acknowledged.
+// window's worth is ready when a window's worth is acknowledged. What waits for
+// a hole at the peer has left the network and comes on top: a retransmission
+// that is lost again must not silence the sender.
 func (s *Stream) buffer() int {
 	if n := s.conn.cfg.SendBuffer; n > 0 {
 		return n
 	}
 	n := minSendBuffer
 	if s.conn.cc != nil {
-		n += 2 * s.conn.cwnd()
+		n += 2*s.conn.cwnd() + s.conn.snd.spans.sacked
 	}
 	return min(n, maxSendBuffer)
 }
