@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -166,9 +167,9 @@ type connLog struct {
 	local  netip.AddrPort // the application's end
 	remote netip.AddrPort
 
-	mu    sync.Mutex
-	won   *attempt             // the attempt that became the connection
-	links map[string]linkBytes // of subflows that are over
+	mu   sync.Mutex
+	won  *attempt // the attempt that became the connection
+	over bool     // the application has done with it
 }
 
 // connection numbers a new connection.
@@ -179,7 +180,7 @@ func (l *eventLog) connection(local, remote netip.AddrPort) *connLog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	return &connLog{log: l, number: l.last, local: local, remote: remote, links: map[string]linkBytes{}}
+	return &connLog{log: l, number: l.last, local: local, remote: remote}
 }
 
 // attempt is one of the attempts that race to become a connection. What it
@@ -215,12 +216,9 @@ func (a *attempt) Record(_ mono.Time, e tcp.Event) {
 	case conn.SubflowClosed:
 		out.Subflow, out.Link, out.Reason = number(e.Sub), c.log.nameOf(e.Link), "closed"
 		out.Sent, out.Received = &e.Sent, &e.Received
-		if e.Reason != nil {
+		// What is aborted after the application has done with it only lingered.
+		if e.Reason != nil && (!c.over || !errors.Is(e.Reason, tcp.ErrAborted)) {
 			out.Reason = e.Reason.Error()
-		}
-		if c.won == a {
-			b := c.links[out.Link]
-			c.links[out.Link] = linkBytes{b.Sent + e.Sent, b.Received + e.Received}
 		}
 	case conn.Fallback:
 		out.Subflow, out.Cause = number(e.Sub), e.Cause.String()
@@ -260,19 +258,17 @@ func (c *connLog) failed(err error) {
 	c.log.add(entry{Event: "connection_failed", Connection: c.number, Local: c.local.String(), Remote: c.remote.String(), Error: err.Error()})
 }
 
-// closed tells the end. live are the subflows that are not over yet; sent and
-// received count what the application gave and got.
-func (c *connLog) closed(live []conn.SubflowInfo, sent, received uint64, cause error) {
+// closed tells the end: what the connection was, how much the application gave
+// and got, and why it ended, if not in good order.
+func (c *connLog) closed(info conn.Info, sent, received uint64, cause error) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
-	links := map[string]linkBytes{}
-	for l, b := range c.links {
-		links[l] = b
-	}
+	c.over = true
 	c.mu.Unlock()
-	for _, s := range live {
+	links := map[string]linkBytes{}
+	for _, s := range slices.Concat(info.Past, info.Subflows) {
 		name := c.log.nameOf(s.Address.Link)
 		b := links[name]
 		links[name] = linkBytes{b.Sent + s.Sent, b.Received + s.Received}

@@ -98,9 +98,8 @@ func (u *uplinks) changed(c uplink.Change) {
 	id, old := u.ids[c.Link], u.state[c.Link]
 	u.state[c.Link], u.local[c.Link] = c.State, c.Addrs
 	if old.Usable() && !c.State.Usable() {
-		// The connections must hear of it before anything else is done.
-		u.check(u.stack.SetLinkState(id, false))
 		u.log.link("link_down", c.Link, c.Cause)
+		u.check(u.stack.SetLinkState(id, false))
 	}
 	for _, l := range u.host.Links() {
 		if l.Name == c.Link && c.State.Usable() {
@@ -108,8 +107,8 @@ func (u *uplinks) changed(c uplink.Change) {
 		}
 	}
 	if !old.Usable() && c.State.Usable() {
-		u.check(u.stack.SetLinkState(id, true))
 		u.log.link("link_up", c.Link, c.Cause)
+		u.check(u.stack.SetLinkState(id, true))
 	}
 	u.tellFamilies()
 }

@@ -74,11 +74,11 @@ func (r *relay) serveTCP(req *stack.Request) {
 	down, err := req.Accept()
 	if err != nil {
 		up.Abort()
-		log.closed(up.Info().Subflows, 0, 0, err)
+		log.closed(up.Info(), 0, 0, err)
 		return
 	}
 	sent, received, err := r.splice(down, up)
-	log.closed(up.Info().Subflows, sent, received, err)
+	log.closed(up.Info(), sent, received, err)
 	down.Close()
 	up.Close()
 }
