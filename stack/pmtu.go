@@ -58,6 +58,24 @@ func (c *pmtuCache) put(now mono.Time, dst netip.Addr, mtu int) {
 	c.m[dst] = pmtuEntry{mtu: mtu, expires: now.Add(pmtuExpiry)}
 }
 
+// news is a path MTU that a connection found out.
+type news struct {
+	dst netip.Addr
+	mtu int
+}
+
+// learned collects what the machine found out about its paths: only what a
+// connection believes is remembered for others, too (RFC 5927 §7).
+func (k *Sock) learned() (l []news) {
+	for _, p := range k.paths {
+		if p != nil && p.learned != 0 {
+			l = append(l, news{p.remote.Addr(), int(p.learned)})
+			p.learned = 0
+		}
+	}
+	return l
+}
+
 // plateaus are the MTUs in use when a router does not say which it has
 // (RFC 1191 §7).
 var plateaus = [...]int{32000, 17914, 8166, 4352, 2002, 1492, 1006, minMTU4}

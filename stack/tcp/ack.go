@@ -50,6 +50,7 @@ func (c *Conn) processAck(now mono.Time, seg *wire.Segment) {
 		c.takeSACK(now, seg, &f)
 	}
 	c.measure(now, seg, &f)
+	c.searched(now)
 	c.recover(now, seg, &f)
 	c.inform(now, seg, &f)
 	c.afterAck(now, &f)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sennit-net/sennit/stack/cc"
+	"github.com/sennit-net/sennit/stack/mono"
 	"github.com/sennit-net/sennit/stack/seq"
 )
 
@@ -17,6 +18,12 @@ type Config struct {
 
 	// MTU is the IP packet size of the path in bytes, IP header included.
 	MTU int
+	// MaxMTU is the packet size of the link, where it is more than is known of
+	// the path: larger packets may be tried up to it. 0: MTU.
+	MaxMTU int
+	// Learned, if set, is told what the path was found to carry, for other
+	// connections to the same destination.
+	Learned func(now mono.Time, mtu int)
 	// MaxSuper is the largest payload of a super-segment in bytes; 0 or less
 	// than two segments: each segment goes alone.
 	MaxSuper int

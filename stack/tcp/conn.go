@@ -22,8 +22,9 @@ type Conn struct {
 	out  outbox   // emit.go: what wants to leave without being data
 	rtt  rtt.Estimator
 	cc   cc.Controller
-	at   timers // timers.go
-	idle idle   // keepalive.go
+	at   timers  // timers.go
+	idle idle    // keepalive.go
+	path *search // search.go
 	stat counters
 }
 

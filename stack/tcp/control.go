@@ -40,7 +40,7 @@ func (c *Conn) Control(now mono.Time, e PathError) {
 		return
 	}
 	if e.Kind == PacketTooBig {
-		c.reduceMTU(now, e.MTU)
+		c.tooBig(now, e)
 		return
 	}
 	err := e.Err
@@ -60,42 +60,6 @@ func (c *Conn) Control(now mono.Time, e PathError) {
 	c.life.soft = err
 	if c.recording() {
 		c.record(now, SoftError{err})
-	}
-}
-
-// reduceMTU takes a smaller path MTU: segments beyond it are sent again in
-// smaller ones, at once, and without blaming congestion (RFC 1191 §6.5,
-// RFC 8201 §4).
-func (c *Conn) reduceMTU(now mono.Time, mtu int) {
-	old := c.opt.mtu
-	if mtu <= 0 {
-		mtu = plateauBelow(old)
-	}
-	floor := floorMTU4
-	if c.isV6() {
-		floor = floorMTU6
-	}
-	mtu = max(mtu, floor)
-	if mtu >= old {
-		return
-	}
-	c.setMTU(now, mtu)
-	s := &c.snd
-	for i, p := range s.spans.live() {
-		if int(p.n) > c.opt.mss && !p.mark.has(sacked) {
-			s.spans.set(i, p.mark&resent|lost)
-			c.loss.force = true
-		}
-	}
-}
-
-// setMTU changes the path MTU.
-func (c *Conn) setMTU(now mono.Time, mtu int) {
-	old := c.opt.mtu
-	c.opt.mtu = mtu
-	c.setMSS()
-	if c.recording() && mtu < old {
-		c.record(now, MTUReduced{old, mtu})
 	}
 }
 

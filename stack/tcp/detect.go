@@ -22,6 +22,9 @@ func (c *Conn) arrived(now mono.Time, seg *wire.Segment, p span, f *feedback) {
 	f.saw(p)
 	f.original = f.original || !p.mark.has(resent) && p.end() <= c.loss.point
 	c.deliveredSpan(now, &p)
+	if int(p.n) >= c.opt.mss && p.mark == 0 {
+		c.opt.proven = c.opt.mtu
+	}
 	if !c.byTime() {
 		return
 	}
@@ -99,7 +102,7 @@ func (c *Conn) act(now mono.Time, f *feedback) {
 		r.prr.Lost(f.lost)
 		r.force = f.lost > 0
 	}
-	if c.snd.spans.lost > 0 && (r.mode == calm || again) {
+	if c.snd.spans.lost > 0 && (again || r.mode == calm && !c.probeTooBig(now)) {
 		real := again
 		c.enterRecovery(now, f)
 		r.undo.on = r.undo.on && !real

@@ -38,7 +38,7 @@ func (c *Conn) Emit(now mono.Time, seg *wire.Segment) bool {
 		return c.emitSYN(now, seg)
 	}
 	return c.emitRetransmission(now, seg) ||
-		c.emitData(now, seg) ||
+		c.emitFresh(now, seg) ||
 		c.emitProbe(now, seg) ||
 		c.emitAck(now, seg)
 }
@@ -136,6 +136,7 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 		c.probeLeft(now, true)
 	}
 	c.noteRetransmitted(now, n)
+	c.path.resent(p.off)
 	c.stat.retrans += uint64(n)
 	c.finish(now, seg, Outgoing{Flags: flags, Off: p.off, Len: n, Retransmit: true}, mss)
 	c.charge(now, n)

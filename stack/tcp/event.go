@@ -70,6 +70,10 @@ type (
 	KeepAliveProbe struct{ Count int }
 	// MTUReduced tells that the path carries less than was thought.
 	MTUReduced struct{ From, To int }
+	// MTURaised tells that a probe of the path, PathProbe, found it to carry more.
+	MTURaised struct{ From, To int }
+	// PathProbe tells of a segment larger than the path MTU as known.
+	PathProbe struct{ Size int }
 	// SoftError tells of a network error that does not end the connection
 	// (RFC 9293 §3.9.2.2).
 	SoftError struct{ Err error }
@@ -89,6 +93,8 @@ func (TailProbe) Name() string       { return "tail_probe" }
 func (ZeroWindowProbe) Name() string { return "zero_window_probe" }
 func (KeepAliveProbe) Name() string  { return "keep_alive_probe" }
 func (MTUReduced) Name() string      { return "mtu_reduced" }
+func (MTURaised) Name() string       { return "mtu_raised" }
+func (PathProbe) Name() string       { return "path_probe" }
 func (SoftError) Name() string       { return "soft_error" }
 
 // Reason is why a segment was rejected.

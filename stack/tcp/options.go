@@ -14,6 +14,7 @@ type agreed struct {
 	rcvShift         uint8 // of windows we send (Rcv.Wind.Shift)
 	mtu              int   // of the path, as far as known
 	peerMSS          int   // the peer's MSS option; 0: not heard yet
+	proven           int   // the path MTU if full segments of it have arrived; 0: not yet
 	mss              int   // payload bytes of a full segment, usual options deducted
 }
 
@@ -107,7 +108,7 @@ func (c *Conn) fixedHeaders() int {
 // offeredMSS is the MSS option we send: what fits our MTU, fixed headers only
 // (RFC 9293 §3.7.1, MUST-67).
 func (c *Conn) offeredMSS() uint16 {
-	return uint16(min(max(c.cfg.MTU-c.fixedHeaders(), minMSS), 65535))
+	return uint16(min(max(max(c.cfg.MTU, c.cfg.MaxMTU)-c.fixedHeaders(), minMSS), 65535))
 }
 
 // segmentRoom returns how many bytes of options and payload a segment may have

@@ -125,6 +125,9 @@ func (c *Conn) recoverSACK(now mono.Time, f *feedback) {
 	if r.mode != calm || (c.snd.spans.lost == 0 && r.dupAcks < dupThresh) || c.snd.unacked() == 0 {
 		return
 	}
+	if c.probeTooBig(now) {
+		return
+	}
 	if c.snd.spans.lost == 0 {
 		// Three duplicates, and yet too little SACKed to call anything lost:
 		// the first segment is retransmitted all the same (step 4.2).
@@ -331,6 +334,7 @@ func (c *Conn) onRetransmitTimeout(now mono.Time) {
 			return
 		}
 		c.loseAll(now, first)
+		c.blackHole(now)
 	}
 	c.armRetransmit(now)
 	if c.recording() {
