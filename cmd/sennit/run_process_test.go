@@ -76,13 +76,13 @@ func TestRunKeepsIgnoredSignals(t *testing.T) {
 // The command dies with sennit, whatever kills that.
 func TestRunCommandDiesWithSennit(t *testing.T) {
 	r := newRig(t, lab.Options{})
-	s := r.start(nil, "sh", "-c", "echo ready; echo $$; exec sleep 60")
+	file := filepath.Join(r.dir, "pid")
+	s := r.start(nil, "sh", "-c", "echo $$ > "+file+"; echo ready; exec sleep 60")
 	pid := s.sennitPID()
-	line := make([]byte, 32)
-	n, err := s.Stdout.Read(line)
+	line, err := os.ReadFile(file)
 	r.must(err)
 	var child int
-	if _, err := fmt.Sscan(string(line[:n]), &child); err != nil {
+	if _, err := fmt.Sscan(string(line), &child); err != nil {
 		t.Fatal(err)
 	}
 	r.must(syscall.Kill(pid, syscall.SIGKILL))
