@@ -35,6 +35,10 @@ type Config struct {
 	// right edge moves left; what was once advertised stays acceptable.
 	SharedWindow bool
 
+	// Doubted, if set, is told when R1 is passed (RFC 9293 §3.8.3): negative
+	// advice to who chooses the way.
+	Doubted func(now mono.Time)
+
 	NewController func(cc.Config) cc.Controller // nil: CUBIC
 	ECN           ECN                           // nil: off
 	Upper         Upper
@@ -48,6 +52,7 @@ type Tuning struct {
 	NoDelay     bool          // switch the Nagle algorithm off (RFC 9293 §3.7.4)
 	KeepAlive   KeepAlive     // zero: off (RFC 9293 §3.8.4)
 	UserTimeout time.Duration // R2 (RFC 9293 §3.8.3); 0: 15 minutes, 3 for SYN; <0: never
+	R1          int           // retransmissions in a row until the path is doubted (RFC 9293 §3.8.3); less than 3: 3
 	TimeWait    time.Duration // 2*MSL; 0: 60 s, <0: none
 	FinWait2    time.Duration // wait for the peer's FIN after a full close; 0: 60 s
 	WindowScale int           // our shift count + 1; 0: chosen for MaxWindow
@@ -57,6 +62,9 @@ type Tuning struct {
 	NoWindowScale bool // do not offer the option
 	NoRACK    bool  // find losses by RFC 6675 instead of RFC 8985
 	TTL, DSCP uint8 // of IP; TTL 0: the stack's default
+	// NoSoftErrors keeps quiet of what does not end the connection: ICMP errors
+	// and R1 (RFC 9293 §3.9.1.8, SHLD-20).
+	NoSoftErrors bool
 }
 
 // KeepAlive are the knobs of RFC 9293 §3.8.4.

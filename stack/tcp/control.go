@@ -57,10 +57,7 @@ func (c *Conn) Control(now mono.Time, e PathError) {
 		c.end(now, err)
 		return
 	}
-	c.life.soft = err
-	if c.recording() {
-		c.record(now, SoftError{err})
-	}
+	c.softError(now, err)
 }
 
 func plateauBelow(mtu int) int {

@@ -59,6 +59,9 @@ type (
 		Backoffs int
 		Next     time.Duration
 	}
+	// Doubted tells that so many retransmissions in a row brought nothing: R1
+	// is passed (RFC 9293 §3.8.3).
+	Doubted struct{ Retransmissions int }
 	// Spurious tells that a recovery or timeout was for nothing and is taken
 	// back.
 	Spurious struct{ Una seq.Num }
@@ -88,6 +91,7 @@ func (CwndChanged) Name() string     { return "cwnd_changed" }
 func (RecoveryEntered) Name() string { return "recovery_entered" }
 func (RecoveryLeft) Name() string    { return "recovery_left" }
 func (RTO) Name() string             { return "rto" }
+func (Doubted) Name() string         { return "doubted" }
 func (Spurious) Name() string        { return "spurious" }
 func (TailProbe) Name() string       { return "tail_probe" }
 func (ZeroWindowProbe) Name() string { return "zero_window_probe" }

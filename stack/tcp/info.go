@@ -11,6 +11,9 @@ type Info struct {
 	State    State
 	Backoffs int // consecutive retransmission timeouts
 
+	Doubtful  bool  // R1 is passed and R2 is not (RFC 9293 §3.8.3)
+	SoftError error // what the network last reported without ending the connection (RFC 9293 §3.9.1.8)
+
 	SRTT, RTTVar time.Duration // 0: no sample yet
 	MinRTT       time.Duration // 0: no sample yet
 	RTO          time.Duration // back-off included
@@ -51,6 +54,7 @@ func (c *Conn) Info() Info {
 		SegsSent: c.stat.segsSent, SegsReceived: c.stat.segsIn, Retransmits: c.stat.retransIn,
 		LastSent: c.stat.lastSent, LastReceived: c.stat.lastReceived, LastAcked: c.snd.ackedAt,
 	}
+	i.Doubtful, i.SoftError = c.doubtful(), c.reported()
 	if c.cc != nil {
 		i.Cwnd, i.Ssthresh = c.cc.Window()
 	}

@@ -324,6 +324,7 @@ func (c *Conn) onRetransmitTimeout(now mono.Time) {
 	}
 	first := c.loss.backoffs == 0
 	c.loss.backoffs++
+	c.doubt(now)
 	c.rtt.BackOff()
 	switch c.life.state {
 	case SynSent, SynReceived:
