@@ -16,6 +16,9 @@ func (c *Conn) finish(now mono.Time, seg *wire.Segment, out Outgoing, mss int) {
 	c.stamp(now, seg)
 	c.upperOptions(now, seg, out, mss)
 	told := c.addSACK(seg, out.Len, mss)
+	if out.Len > 0 {
+		c.noteAnswer(now)
+	}
 	if mss > 0 && out.Len > mss {
 		seg.MSS = uint16(mss)
 	}

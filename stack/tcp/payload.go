@@ -131,7 +131,7 @@ func (c *Conn) observe(now mono.Time, seg *wire.Segment, n int) {
 // counting by bytes so that a super-segment counts as its segments.
 func (c *Conn) delayAck(now mono.Time, seg *wire.Segment, n int) {
 	c.rcv.waiting += n
-	if c.rcv.waiting >= 2*max(c.rcv.mss, 1) {
+	if c.quickAck(now) || c.rcv.waiting >= 2*max(c.rcv.mss, 1) {
 		c.out.ack = true
 	} else if !c.at.runs(tDelayedAck) {
 		c.at.set(tDelayedAck, now.Add(delayedAck))

@@ -17,6 +17,7 @@ type receiver struct {
 	off     uint64 // stream bytes delivered
 	win     window // window.go
 	ts      echo
+	quick   quick  // quickack.go
 	early   *early // what came before its turn; nil: nothing ever did
 	fin     bool   // the peer's FIN was reached
 	lastAck seq.Num
