@@ -20,6 +20,8 @@ type Counters struct {
 	ConnectionsOpened atomic.Uint64 // by dialing
 	ConnectionsServed atomic.Uint64 // accepted by a listener or HandleTCP
 	BacklogDropped    atomic.Uint64 // SYNs dropped because a listener was busy
+	TimeWaitsReopened atomic.Uint64 // connections in TIME-WAIT whose 4-tuple a new SYN took over
+	TimeWaitsEvicted  atomic.Uint64 // left TIME-WAIT early because there were too many
 	PathErrors        atomic.Uint64 // ICMP errors given to a connection
 	StrayPathErrors   atomic.Uint64 // ICMP errors about no connection of ours
 	DatagramsDropped  atomic.Uint64 // of UDP flows whose reader was slow

@@ -29,8 +29,8 @@ func (s *Stack) NewPath(link LinkID, local, remote netip.AddrPort) (*Path, error
 	p := &Path{s: s}
 	p.envelope = envelope{nic: n, local: netip.AddrPortFrom(addr, local.Port()), remote: remote}
 	if local.Port() == 0 {
-		err = s.tcp.insertEphemeral(p, s.rand)
-	} else if !s.tcp.insert(tuple{p.local, p.remote}, p) {
+		err = s.tcp.insertEphemeral(p, s.rand, s.now())
+	} else if !s.tcp.insert(p, s.now()) {
 		err = syscall.EADDRINUSE
 	}
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Stack) NewPath(link LinkID, local, remote netip.AddrPort) (*Path, error
 // on another goroutine.
 func (s *Stack) AcceptPath(in *Incoming) (*Path, error) {
 	p := s.incomingPath(in)
-	if !s.tcp.insert(tuple{p.local, p.remote}, p) {
+	if !s.tcp.insert(p, s.now()) {
 		return nil, syscall.EADDRINUSE
 	}
 	return p, nil
@@ -53,6 +53,7 @@ func (s *Stack) AcceptPath(in *Incoming) (*Path, error) {
 func (s *Stack) incomingPath(in *Incoming) *Path {
 	p := &Path{s: s}
 	p.envelope = envelope{nic: in.nic, local: in.Local, remote: in.Remote}
+	p.begin = in.begin
 	return p
 }
 

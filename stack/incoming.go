@@ -17,8 +17,9 @@ type Incoming struct {
 	// it once, which takes the payload over.
 	Segment *wire.Segment
 
-	s   *Stack
-	nic *nic
+	s     *Stack
+	nic   *nic
+	begin beginning
 }
 
 // Verdict is what becomes of an incoming SYN.
@@ -52,6 +53,9 @@ func (s *Stack) HandleSYN(f SYNHook) {
 func (s *Stack) unexpected(in *Incoming) {
 	seg := in.Segment
 	f := seg.Flags
+	if s.lingers(in) {
+		return
+	}
 	if f.Has(wire.RST) {
 		chunk.ReleaseAll(seg.Payload)
 		return

@@ -35,6 +35,35 @@ func (s *Stack) iss(local, remote netip.AddrPort) seq.Num {
 	return seq.Num(ticks + s.isn.hash('i', local, remote))
 }
 
+// beginning is what is special about the first sequence number of a path.
+type beginning struct {
+	seq  seq.Num
+	kind uint8
+}
+
+const (
+	anywhere uint8 = iota
+	beyond         // an earlier connection of the same 4-tuple used up to seq
+	answered       // a SYN cookie went out already, with seq
+)
+
+// after notes that numbers up to n were in use by an earlier connection.
+func (b *beginning) after(n seq.Num) { b.seq, b.kind = n, beyond }
+
+// issOf returns the initial sequence number of p. It is beyond what an earlier
+// connection of the same 4-tuple used (RFC 9293 §3.4.1, RFC 6191 §2), and what
+// was in flight of it.
+func (s *Stack) issOf(p *Path) seq.Num {
+	if p.begin.kind == answered {
+		return p.begin.seq
+	}
+	n := s.iss(p.local, p.remote)
+	if least := p.begin.seq.Add(1 << 16); p.begin.kind == beyond && n.Before(least) {
+		n = least
+	}
+	return n
+}
+
 // tsOffset returns where the timestamp clock of a connection starts. It is the
 // same for all connections of two addresses, so that timestamps keep growing
 // when a 4-tuple is used again (RFC 7323 §7.1, RFC 6191).

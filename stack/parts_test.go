@@ -27,11 +27,11 @@ func TestTableTuples(t *testing.T) {
 	local, other := addrPort("10.0.0.1:80"), addrPort("10.0.0.1:81")
 	r1, r2 := addrPort("10.0.0.2:1000"), addrPort("10.0.0.2:1001")
 	p := &Path{envelope: envelope{local: local, remote: r1}}
-	if !tab.insert(tuple{local, r1}, p) || tab.insert(tuple{local, r1}, new(Path)) {
+	if !tab.insert(p, 1) || tab.insert(&Path{envelope: p.envelope}, 1) {
 		t.Fatal("a 4-tuple is to be taken once")
 	}
 	for _, k := range []tuple{{local, r2}, {other, r1}, {r1, local}} {
-		if tab.find(k) != nil || !tab.insert(k, &Path{envelope: envelope{local: k.local, remote: k.remote}}) {
+		if tab.find(k) != nil || !tab.insert(&Path{envelope: envelope{local: k.local, remote: k.remote}}, 1) {
 			t.Errorf("%v is a connection of its own", k)
 		}
 	}
@@ -61,7 +61,7 @@ func TestEphemeralPorts(t *testing.T) {
 	var last uint16
 	for range n - 1 {
 		p := &Path{envelope: envelope{local: addrPort("10.0.0.1:0"), remote: dst}}
-		if err := tab.insertEphemeral(p, rand.Reader); err != nil {
+		if err := tab.insertEphemeral(p, rand.Reader, 1); err != nil {
 			t.Fatal(err)
 		}
 		port := p.local.Port()
@@ -78,11 +78,11 @@ func TestEphemeralPorts(t *testing.T) {
 		t.Errorf("%d of %d ports follow their predecessor", sequential, n)
 	}
 	p := &Path{envelope: envelope{local: addrPort("10.0.0.1:0"), remote: dst}}
-	if err := tab.insertEphemeral(p, rand.Reader); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+	if err := tab.insertEphemeral(p, rand.Reader, 1); !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		t.Errorf("all ports taken: %v", err)
 	}
 	p.remote = addrPort("10.0.0.3:80")
-	if err := tab.insertEphemeral(p, rand.Reader); err != nil {
+	if err := tab.insertEphemeral(p, rand.Reader, 1); err != nil {
 		t.Errorf("another destination: %v", err)
 	}
 }

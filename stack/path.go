@@ -18,10 +18,15 @@ type Path struct {
 	s *Stack
 	envelope
 	sock    atomic.Pointer[Sock] // nil before Attach
-	sub     int                  // which subflow of the machine; the Sock's lock guards it
-	learned int                  // path MTU to be remembered; 0: no news. The Sock's lock guards it
+	sub     int32                // which subflow of the machine; the Sock's lock guards it
+	learned int32                // path MTU to be remembered; 0: no news. The Sock's lock guards it
 	release atomic.Bool
+	begin   beginning
+	next    *Path // in the table
 }
+
+func (p *Path) at() tuple    { return tuple{p.local, p.remote} }
+func (p *Path) link() **Path { return &p.next }
 
 // Local returns the local end.
 func (p *Path) Local() netip.AddrPort { return p.local }
@@ -41,11 +46,11 @@ func (p *Path) Config(t tcp.Tuning) tcp.Config {
 	p.ttl, p.dscp = t.TTL, t.DSCP
 	return tcp.Config{
 		Local: p.local, Remote: p.remote,
-		ISS:      p.s.iss(p.local, p.remote),
+		ISS:      p.s.issOf(p),
 		TSOffset: p.s.tsOffset(p.local, p.remote),
 		MTU:      p.s.pmtu.get(p.s.now(), p.remote.Addr(), p.nic.mtu()),
 		MaxMTU:   p.nic.mtu(),
-		Learned:  func(_ mono.Time, mtu int) { p.learned = mtu },
+		Learned:  func(_ mono.Time, mtu int) { p.learned = int32(mtu) },
 		MaxSuper: p.superLimit(),
 		Recorder: p.s.opts.Recorder,
 		Tuning:   t,
@@ -76,7 +81,7 @@ func (p *Path) receive(seg *wire.Segment, b *pending) {
 	}
 	now := p.s.now()
 	k.used = true
-	k.machine.Receive(now, p.sub, seg)
+	k.machine.Receive(now, int(p.sub), seg)
 	if b.defers(k, now) {
 		k.mu.Unlock()
 		return
@@ -95,7 +100,7 @@ func (p *Path) control(e tcp.PathError) {
 		return
 	}
 	now := p.s.now()
-	k.machine.Control(now, p.sub, e)
+	k.machine.Control(now, int(p.sub), e)
 	k.settle(now)
 }
 

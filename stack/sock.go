@@ -121,7 +121,7 @@ func (k *Sock) Attach(sub int, p *Path) {
 		k.paths = append(k.paths, nil)
 	}
 	k.paths[sub] = p
-	p.sub = sub
+	p.sub = int32(sub)
 	p.sock.Store(k)
 }
 
@@ -292,9 +292,17 @@ func (s *Stack) write(b *batch) {
 // effects are what a step asks for outside of the lock.
 type effects struct {
 	outside, opened bool
-	freed           []*Path
+	freed           []parting
 	learned         []news
 	over            bool
+}
+
+// parting is a path that is not needed any more, and what TIME-WAIT is to keep
+// of it.
+type parting struct {
+	path    *Path
+	remnant tcp.Remnant
+	lingers bool
 }
 
 // update notes what changed with a step: readiness, and what hooks say.
@@ -323,7 +331,13 @@ func (k *Sock) update(now mono.Time) (e effects) {
 
 // retire frees paths that are not needed any more. It runs when nothing is
 // left to emit.
-func (k *Sock) retire() (freed []*Path, over bool) {
+func (k *Sock) retire() (freed []parting, over bool) {
+	var rest Remnants
+	if k.life.closed && !k.life.ended {
+		if r, ok := k.machine.(Remnants); ok && r.Lingers() {
+			rest, k.life.ended = r, true
+		}
+	}
 	if k.life.ended && !k.life.gone {
 		k.life.gone = true
 		k.timer.stop()
@@ -332,15 +346,17 @@ func (k *Sock) retire() (freed []*Path, over bool) {
 		}
 		over = true
 	}
-	if len(k.dead) == 0 {
-		return nil, over
-	}
-	freed, k.dead = k.dead, nil
-	for _, p := range freed {
-		if k.path(p.sub) == p {
+	for _, p := range k.dead {
+		q := parting{path: p}
+		if rest != nil {
+			q.remnant, q.lingers = rest.Remnant(int(p.sub))
+		}
+		freed = append(freed, q)
+		if k.path(int(p.sub)) == p {
 			k.paths[p.sub] = nil
 		}
 	}
+	k.dead = nil
 	return freed, over
 }
 
@@ -350,8 +366,11 @@ func (k *Sock) run(e effects) {
 	for _, l := range e.learned {
 		k.s.pmtu.put(k.s.now(), l.dst, l.mtu)
 	}
-	for _, p := range e.freed {
-		p.Close()
+	for _, q := range e.freed {
+		if q.lingers {
+			k.s.linger(q.path, q.remnant)
+		}
+		q.path.Close()
 	}
 	if e.opened && k.hooks.Opened != nil {
 		k.hooks.Opened()

@@ -36,6 +36,10 @@ type Options struct {
 	Recorder tcp.Recorder
 	// Tuning is the default of every TCP connection.
 	Tuning tcp.Tuning
+
+	// MaxTimeWait bounds the connections in TIME-WAIT; 0: DefaultMaxTimeWait,
+	// <0: none is kept.
+	MaxTimeWait int
 }
 
 // ErrClosed is the error of every operation on a Stack that was closed.
@@ -150,7 +154,9 @@ func (s *Stack) disown(c closer) {
 func (s *Stack) Sockets() int {
 	s.closeMu.Lock()
 	defer s.closeMu.Unlock()
-	n := 0
+	s.tcp.mu.RLock()
+	n := len(s.tcp.waits)
+	s.tcp.mu.RUnlock()
 	for c := range s.closers {
 		if _, ok := c.(*Sock); ok {
 			n++
@@ -186,6 +192,7 @@ func (s *Stack) Close() error {
 	for _, c := range all {
 		c.stackClosed()
 	}
+	s.dropTimeWaits()
 	for _, l := range s.links.Load().all {
 		_ = s.DetachLink(l.id) // fails only if somebody else did it
 	}

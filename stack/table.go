@@ -6,58 +6,78 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+
+	"github.com/sennit-net/sennit/stack/mono"
+	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
 // tuple is what identifies a connection to the demultiplexer
 // (RFC 9293 §3.3.1).
 type tuple struct{ local, remote netip.AddrPort }
 
-// Ephemeral ports are drawn from [firstEphemeral,65535] (RFC 6056 §3.2 wants
-// as many as possible; below are those that servers are configured with).
-const firstEphemeral = 16384
+// firstEphemeral is the lowest local port chosen at random (RFC 6056 §3.2: the
+// range is to be as large as possible). Ports that are listened on are left out.
+const firstEphemeral = 1024
 
-// table is the demultiplexer: the 4-tuples in use and the listeners. Its lock
-// is never held together with a connection's.
+// table is the demultiplexer: the 4-tuples in use, those in TIME-WAIT, and the
+// listeners. Its lock is never held together with a connection's.
 type table struct {
 	mu        sync.RWMutex
-	paths     map[tuple]*Path
+	paths     tupleMap[Path, *Path]
 	listeners map[uint16][]*Listener
+
+	waiting  tupleMap[timeWait, *timeWait]
+	waits    timeWaits
+	expiry   tcpip.Timer
+	expiring bool // it runs
 }
 
 func (t *table) init() {
-	t.paths = map[tuple]*Path{}
+	t.paths.init()
+	t.waiting.init()
 	t.listeners = map[uint16][]*Listener{}
 }
 
 func (t *table) find(k tuple) *Path {
 	t.mu.RLock()
-	p := t.paths[k]
+	p := t.paths.get(k)
 	t.mu.RUnlock()
 	return p
 }
 
-func (t *table) insert(k tuple, p *Path) bool {
+// insert takes p's 4-tuple into use; false: it is taken.
+func (t *table) insert(p *Path, now mono.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, taken := t.paths[k]; taken {
+	return t.take(p, now)
+}
+
+// take is insert with the lock held.
+func (t *table) take(p *Path, now mono.Time) bool {
+	if t.paths.get(p.at()) != nil {
 		return false
 	}
-	t.paths[k] = p
+	w, ok := t.reusable(p.at(), now)
+	if !ok {
+		return false
+	}
+	if w != nil {
+		p.begin.after(w.r.Next())
+	}
+	t.paths.put(p)
 	return true
 }
 
 func (t *table) remove(p *Path) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	k := tuple{p.local, p.remote}
-	if t.paths[k] == p {
-		delete(t.paths, k)
-	}
+	t.paths.remove(p)
+	t.mu.Unlock()
 }
 
 // insertEphemeral registers p under a random free local port
-// (RFC 6056 §3.3.1) and sets it in p.local.
-func (t *table) insertEphemeral(p *Path, rand io.Reader) error {
+// (RFC 6056 §3.3.1) and sets it in p.local. Ports in TIME-WAIT are the last
+// resort.
+func (t *table) insertEphemeral(p *Path, rand io.Reader, now mono.Time) error {
 	port, err := randomPort(rand)
 	if err != nil {
 		return err
@@ -65,16 +85,18 @@ func (t *table) insertEphemeral(p *Path, rand io.Reader) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	const n = 65536 - firstEphemeral
-	for i := range n {
-		q := uint16(firstEphemeral + (int(port)+i)%n)
-		k := tuple{netip.AddrPortFrom(p.local.Addr(), q), p.remote}
-		if _, taken := t.paths[k]; taken || t.listens(k.local) {
-			continue
+	for _, fresh := range [...]bool{true, false} {
+		for i := range n {
+			p.local = netip.AddrPortFrom(p.local.Addr(), uint16(firstEphemeral+(int(port)+i)%n))
+			if t.listens(p.local) || fresh && t.waiting.get(p.at()) != nil {
+				continue
+			}
+			if t.take(p, now) {
+				return nil
+			}
 		}
-		p.local = k.local
-		t.paths[k] = p
-		return nil
 	}
+	p.local = netip.AddrPortFrom(p.local.Addr(), 0)
 	return syscall.EADDRNOTAVAIL
 }
 

@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"time"
+
 	"github.com/sennit-net/sennit/stack/mono"
 	"github.com/sennit-net/sennit/stack/seq"
 	"github.com/sennit-net/sennit/stack/wire"
@@ -85,12 +87,14 @@ func (c *Conn) enterTimeWait(now mono.Time) {
 	c.restartTimeWait(now)
 }
 
-func (c *Conn) restartTimeWait(now mono.Time) {
-	d := c.cfg.TimeWait
-	if d == 0 {
-		d = defaultTimeWait
+func (c *Conn) restartTimeWait(now mono.Time) { c.at.set(tLifetime, now.Add(c.timeWait())) }
+
+// timeWait is 2 MSL.
+func (c *Conn) timeWait() time.Duration {
+	if c.cfg.TimeWait == 0 {
+		return defaultTimeWait
 	}
-	c.at.set(tLifetime, now.Add(max(d, 1)))
+	return max(c.cfg.TimeWait, 1)
 }
 
 // timeWaitFIN restarts the 2 MSL for a FIN seen again (RFC 9293 §3.10.7.4,
@@ -99,25 +103,6 @@ func (c *Conn) timeWaitFIN(now mono.Time, seg *wire.Segment) {
 	if c.life.state == TimeWait && seg.Flags.Has(wire.FIN) && c.cfg.TimeWait >= 0 {
 		c.restartTimeWait(now)
 	}
-}
-
-// Reopens reports whether a SYN that hits this connection in TIME-WAIT may
-// begin a new one of the same addresses (RFC 6191 §2): it cannot be an old
-// duplicate. timestamps tells whether the new connection would use them.
-func (c *Conn) Reopens(syn *wire.Segment, timestamps bool) bool {
-	if c.life.state != TimeWait || !syn.Flags.Has(wire.SYN) || syn.Flags.Any(wire.ACK|wire.RST) {
-		return false
-	}
-	later := syn.Seq.AfterEq(c.rcv.nxt)
-	both := timestamps && syn.Timestamps
-	if !c.opt.timestamps {
-		return both || later
-	}
-	if !both {
-		return later
-	}
-	d := int32(syn.TSVal - c.rcv.ts.recent)
-	return d > 0 || d == 0 && later
 }
 
 // Abort gives the connection up: a RST where the peer knows of it

@@ -18,8 +18,7 @@ type outbox struct {
 	resetAck   seq.Num
 	resetFlags wire.Flags
 
-	challenges  uint8     // challenge ACKs in the current second
-	challengeAt mono.Time // when it began
+	challenges throttle // of challenge ACKs
 }
 
 // Emit writes the next segment to be sent into seg and reports whether there

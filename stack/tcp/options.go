@@ -166,6 +166,6 @@ func (c *Conn) stamp(now mono.Time, seg *wire.Segment) {
 
 // tsClock is the timestamp clock: milliseconds (RFC 7323 §5.4), moved by an
 // offset of the connection's own (§7.1).
-func (c *Conn) tsClock(now mono.Time) uint32 {
-	return uint32(int64(now)/1e6) + c.cfg.TSOffset
-}
+func (c *Conn) tsClock(now mono.Time) uint32 { return tsClock(now, c.cfg.TSOffset) }
+
+func tsClock(now mono.Time, offset uint32) uint32 { return uint32(int64(now)/1e6) + offset }

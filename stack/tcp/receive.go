@@ -225,18 +225,7 @@ func (c *Conn) checkSYN(now mono.Time, seg *wire.Segment) bool {
 	return false
 }
 
-// challengesPerSecond bounds challenge ACKs of one connection (RFC 5961 §7).
-// There is no limit shared with others: it would be a side channel.
-const challengesPerSecond = 10
-
-func (c *Conn) mayChallenge(now mono.Time) bool {
-	o := &c.out
-	if o.challengeAt == 0 || now.Sub(o.challengeAt) >= time.Second {
-		o.challengeAt, o.challenges = now, 0
-	}
-	o.challenges = min(o.challenges+1, 200)
-	return o.challenges <= challengesPerSecond
-}
+func (c *Conn) mayChallenge(now mono.Time) bool { return c.out.challenges.allow(now) }
 
 // challenge sends a challenge ACK (RFC 5961 §3.2).
 func (c *Conn) challenge(now mono.Time) {
