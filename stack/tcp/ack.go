@@ -187,6 +187,12 @@ func (c *Conn) measure(now mono.Time, seg *wire.Segment, f *feedback) {
 		if c.opt.timestamps && f.acked > 0 {
 			c.measureAgain(now, seg, f)
 		}
+		if f.newest > c.loss.began {
+			// RFC 8961 §4: the back-off goes with the delivery of data that was
+			// never retransmitted, though it may have waited at the peer for what
+			// was, and so measures nothing.
+			c.rtt.Progress()
+		}
 		return
 	}
 	if f.oldest == 0 {
@@ -283,7 +289,7 @@ func (c *Conn) afterAck(now mono.Time, f *feedback) {
 		// RFC 6298 §5.2, §5.3.
 		c.at.stop(tRetransmit)
 		if s.outstanding() {
-			c.armRetransmit(now)
+			c.restartRetransmit(now)
 		}
 		c.armProbe(now)
 		if c.loss.backoffs > 0 {

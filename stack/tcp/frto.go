@@ -5,10 +5,14 @@ import (
 	"github.com/sennit-net/sennit/stack/wire"
 )
 
-// frto is how far forward RTO-recovery is (RFC 5682 §3.1, and §2.1 without
-// SACK): after a timeout the first segment goes again, then new data instead of
-// more retransmissions; if what comes back next is for data that was sent once
-// and before the timeout, that was late and not lost.
+// frto is how far forward RTO-recovery is (RFC 5682 §3.1): after a timeout the
+// first segment goes again, then new data instead of more retransmissions; if
+// what comes back next is for data that was sent once and before the timeout,
+// that was late and not lost.
+//
+// Without SACK it is left out (RFC 5682 §2.1 describes it): on paths that lose
+// much, new data behind a hole that nothing else can be told of costs more
+// round trips than it saves.
 type frto uint8
 
 const (
@@ -32,7 +36,7 @@ func (f frto) newAllowed() int {
 // already, unless nothing came back since the last timeout.
 func (c *Conn) watchTimeout(was mode) {
 	r := &c.loss
-	if was == calm || was == timeout && r.frto == frtoFirst {
+	if c.opt.sack && was == calm || was == timeout && r.frto == frtoFirst {
 		r.frto = frtoFirst
 		return
 	}
@@ -51,17 +55,15 @@ func (c *Conn) forward(now mono.Time, seg *wire.Segment, f *feedback) (spurious 
 	case r.frto == frtoFirst && f.acked > 0:
 		// Step 2a: all that was out is acknowledged, and nothing says by which
 		// transmission. 2b wants new data, and a window for it.
+		//
+		// Departs from RFC 5682 §3.1: the window is not cut to two segments; it
+		// grew from one by what was acknowledged, up to ssthresh.
 		if c.snd.acked >= r.point || !c.probeWithNew(now) {
 			r.frto = frtoOff
 			break
 		}
 		r.frto = frtoNew2
-	case r.frto == frtoFirst:
-		// With SACK, duplicates are only noted (§3.1 step 2); without, they say
-		// that what is missing is missing (§2.1 step 2a).
-		if !c.opt.sack && c.duplicate(seg, f) {
-			r.frto = frtoOff
-		}
+	case r.frto == frtoFirst: // duplicates are noted, no more
 	case f.original:
 		r.frto = frtoOff
 		return r.undo.on

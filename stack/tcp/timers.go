@@ -113,6 +113,24 @@ func (c *Conn) armRetransmit(now mono.Time) {
 	c.at.set(tRetransmit, at)
 }
 
+// restartThresh is how many segments there are at least where the timer
+// restarts in full (rrthresh, RFC 7765 §4).
+const restartThresh = 4
+
+// restartRetransmit restarts the timer for an ACK of new data (RFC 6298 §5.3).
+// With so few segments out that fast retransmit could not help, it counts from
+// when the earliest of them was sent: RFC 7765 §4.
+func (c *Conn) restartRetransmit(now mono.Time) {
+	c.armRetransmit(now)
+	s := &c.snd
+	few := restartThresh * c.opt.mss
+	if s.unacked() == 0 || s.unacked() > few-c.opt.mss || c.loss.mode != calm || s.unacked()+c.cfg.Upper.Pending(now) > few-c.opt.mss {
+		return
+	}
+	p := s.spans.live()[0]
+	c.at.set(tRetransmit, max(c.at[tRetransmit].Add(-now.Sub(p.sentAt)), now+1))
+}
+
 // expired reports whether R2 has passed since the last progress.
 func (c *Conn) expired(now mono.Time) bool {
 	u := c.userTimeout()
