@@ -16,9 +16,9 @@ func TestBackOffEnds(t *testing.T) {
 	rto := p.Conn.Info().RTO
 	p.After(rto, "A 1+1460 ack 1")
 	p.Write(1460)
-	p.Nothing()
+	p.Pass(100 * ms)
 	p.Send("A 1 ack 1461 win 65535")
-	p.ExpectAll("A 1461+1460 ack 1", "PA 2921+1460 ack 1")
+	p.ExpectAll("PA 1461+1460 ack 1", "PA 2921+1460 ack 1")
 	if got := p.Conn.Info().RTO; got != 2*rto {
 		t.Errorf("RTO %v, want %v still", got, 2*rto)
 	}
