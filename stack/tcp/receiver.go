@@ -53,8 +53,9 @@ func (r *receiver) start(irs seq.Num) {
 	r.irs = irs
 	r.nxt = irs.Add(1)
 	r.lastAck = r.nxt
-	r.win.edge = r.nxt
-	r.win.told = r.nxt
+	// What our SYN promised counts from here; a listener has promised nothing.
+	r.win.edge = r.nxt.Add(r.win.most)
+	r.win.told = r.win.edge
 }
 
 // offOf returns the stream offset of sequence number n near RCV.NXT. A number

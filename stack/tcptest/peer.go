@@ -46,8 +46,13 @@ type emitted struct {
 // Option changes the configuration of the connection under test.
 type Option func(*tcp.Config)
 
-// Tuned applies t.
-func Tuned(t tcp.Tuning) Option { return func(c *tcp.Config) { c.Tuning = t } }
+// Tuned applies t, but for pacing, which stays off.
+func Tuned(t tcp.Tuning) Option {
+	return func(c *tcp.Config) { c.Tuning = t; c.NoPacing = true }
+}
+
+// Paced has the connection pace as by default.
+func Paced() Option { return func(c *tcp.Config) { c.NoPacing = false } }
 
 // New makes a connection under test in CLOSED. Its application is a plain
 // Stream; delayed ACKs, Nagle and all else are as by default.
@@ -59,6 +64,8 @@ func New(tb testing.TB, opts ...Option) *Peer {
 		Remote: netip.MustParseAddrPort("192.0.2.2:80"),
 		ISS:    ourISS,
 		MTU:    1500,
+		// A script says when the window opens; pacing has scripts of its own.
+		Tuning: tcp.Tuning{NoPacing: true},
 	}
 	for _, o := range opts {
 		o(&cfg)
@@ -387,4 +394,22 @@ func (p *Peer) Reopens(text string) bool {
 		p.tb.Fatal(err)
 	}
 	return p.Conn.Reopens(seg, true)
+}
+
+// Waiting returns how many segments the connection sent that were not taken.
+func (p *Peer) Waiting() int { p.tb.Helper(); p.pump(); return len(p.pending) }
+
+// Take takes the next segment the connection sent, whatever it is. Its payload
+// counts, but may not be read.
+func (p *Peer) Take() *wire.Segment {
+	p.tb.Helper()
+	if p.Waiting() == 0 {
+		p.tb.Fatal("nothing was sent")
+	}
+	seg := p.pending[0].seg
+	p.pending = p.pending[1:]
+	for _, r := range seg.Payload {
+		r.Release()
+	}
+	return seg
 }
