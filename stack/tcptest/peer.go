@@ -46,13 +46,8 @@ type emitted struct {
 // Option changes the configuration of the connection under test.
 type Option func(*tcp.Config)
 
-// Tuned applies t, but for pacing, which stays off.
-func Tuned(t tcp.Tuning) Option {
-	return func(c *tcp.Config) { c.Tuning = t; c.NoPacing = true }
-}
-
-// Paced has the connection pace as by default.
-func Paced() Option { return func(c *tcp.Config) { c.NoPacing = false } }
+// Tuned applies t.
+func Tuned(t tcp.Tuning) Option { return func(c *tcp.Config) { c.Tuning = t } }
 
 // New makes a connection under test in CLOSED. Its application is a plain
 // Stream; delayed ACKs, Nagle and all else are as by default.
@@ -64,8 +59,6 @@ func New(tb testing.TB, opts ...Option) *Peer {
 		Remote: netip.MustParseAddrPort("192.0.2.2:80"),
 		ISS:    ourISS,
 		MTU:    1500,
-		// A script says when the window opens; pacing has scripts of its own.
-		Tuning: tcp.Tuning{NoPacing: true},
 	}
 	for _, o := range opts {
 		o(&cfg)
@@ -395,7 +388,6 @@ func (p *Peer) Reopens(text string) bool {
 	}
 	return p.Conn.Reopens(seg, true)
 }
-
 // Waiting returns how many segments the connection sent that were not taken.
 func (p *Peer) Waiting() int { p.tb.Helper(); p.pump(); return len(p.pending) }
 
