@@ -71,7 +71,7 @@ func (c *Conn) checkTimestamp(now mono.Time, seg *wire.Segment) bool {
 	if !seg.Timestamps {
 		// RFC 7323 §3.2: dropped in silence; never a reason to abort. A SYN
 		// gets its challenge all the same.
-		if seg.Flags.Has(wire.SYN) {
+		if seg.Flags.Has(wire.SYN) || c.timestampsLost(seg) {
 			return true
 		}
 		c.reject(now, seg, NoTimestamp)
@@ -89,6 +89,19 @@ func (c *Conn) checkTimestamp(now mono.Time, seg *wire.Segment) bool {
 	c.reject(now, seg, OldTimestamp)
 	c.ackUnacceptable(now, seg)
 	return false
+}
+
+// timestampsLost tells that the peer's first segment after our SYN-ACK has no
+// timestamp: something on the way took ours out of the SYN-ACK. Then both did
+// not contain one, so timestamps are not agreed (RFC 7323 §3.2); to insist would
+// drop all there is.
+func (c *Conn) timestampsLost(seg *wire.Segment) bool {
+	if c.life.state != SynReceived || !seg.Flags.Has(wire.ACK) || seg.Ack != c.snd.nxt() || !seg.Seq.In(c.rcv.nxt, c.acceptable()) {
+		return false
+	}
+	c.opt.timestamps = false
+	c.setMSS()
+	return true
 }
 
 // idleTimestamp is when TS.Recent becomes invalid (RFC 7323 §5.5).

@@ -88,6 +88,24 @@ func TestTimestampsOnEverySegment(t *testing.T) {
 	p.After(40*time.Millisecond, "A 1 ack 11 no-ts")
 }
 
+// RFC 7323 §3.2: agreed is what both SYN and SYN-ACK contained. The first ACK
+// after our SYN-ACK tells whether its timestamp arrived; where a middlebox took
+// it out, the connection goes on without. A segment out of window tells nothing.
+func TestTimestampsTakenFromSYNACK(t *testing.T) {
+	p := tcptest.Listening(t)
+	p.Send("S 0 win 65535 mss 1460 sackok ts 100/0 ws 7")
+	p.Expect("SA 0 ack 1 ts 3600000/100")
+	p.Events = nil
+	p.Send("A 900001 ack 1 win 512")
+	rejectedFor(t, p, tcp.NoTimestamp)
+	p.Send("A 1+10 ack 1 win 512")
+	p.Is(tcp.Estab)
+	p.Read(10)
+	p.After(40*time.Millisecond, "A 1 ack 11 no-ts")
+	p.Write(1460) // the room is the payload's again
+	p.Expect("PA 1+1460 ack 11 no-ts")
+}
+
 // RFC 7323 §5.3: PAWS; §5.2: not for a RST.
 func TestPAWS(t *testing.T) {
 	p := stamped(t)
