@@ -110,6 +110,23 @@ func (d *direct) do(line string) (a answer) {
 		b := make([]byte, w.n(2))
 		n, _, e := h.Recv(w.n(1), b, w.n(3))
 		a = answer{int64(n), e, b[:max(n, 0)]}
+	case "recvmsg":
+		b := make([]byte, w.n(2))
+		n, _, e := h.Recv(w.n(1), b, 0)
+		a = answer{int64(n), e, b[:max(n, 0)]}
+		if inq, ok := h.Hint(w.n(1)); e == 0 && ok {
+			a.data = binary.NativeEndian.AppendUint32(a.data, uint32(inq))
+		}
+	case "epoll_create":
+		a = give(h.EpollCreate())
+	case "epoll_ctl":
+		a = none(h.EpollCtl(w.n(1), w.n(2), w.n(3), unix.EpollEvent{Events: uint32(w.n(4)), Fd: int32(w.n(3))}))
+	case "epoll_wait":
+		found, e := h.EpollWait(w.n(1), 4, w.n(2))
+		a = give(len(found), e)
+		if len(found) > 0 {
+			a.data = binary.NativeEndian.AppendUint32(nil, found[0].Events)
+		}
 	case "send":
 		a = give(h.Send(w.n(1), w.hex(3), w.n(2), nil))
 	case "writev":

@@ -6,6 +6,8 @@
 #include "interface.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,11 +55,15 @@ static int do_connect(self_t self, int fd, const struct sockaddr *addr, socklen_
 /* in reads n bytes; what is no socket of ours is the kernel's. */
 static long in(self_t self, int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
 {
+	if (!buf && n > 0)
+		return -EFAULT;
 	return sennitRecv(HOST(self), fd, buf, n, flags, from, from ? len : NULL);
 }
 
 static long out(self_t self, int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
 {
+	if (!buf && n > 0)
+		return -EFAULT;
 	return sennitSend(HOST(self), fd, (void *)buf, n, flags, (void *)to, to ? len : 0);
 }
 
@@ -123,6 +129,23 @@ static void scatter(const struct iovec *v, size_t count, const char *p, size_t n
 	}
 }
 
+/* hint writes the control message of TCP_INQ, or none. */
+static void hint(self_t self, int fd, struct msghdr *m)
+{
+	long left = sennitHint(HOST(self), fd);
+	int n = (int)left;
+	if (left < 0 || !m->msg_control || m->msg_controllen < CMSG_SPACE(sizeof n)) {
+		m->msg_controllen = 0;
+		return;
+	}
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	c->cmsg_level = IPPROTO_TCP;
+	c->cmsg_type = TCP_INQ;
+	c->cmsg_len = CMSG_LEN(sizeof n);
+	memcpy(CMSG_DATA(c), &n, sizeof n);
+	m->msg_controllen = CMSG_SPACE(sizeof n);
+}
+
 static ssize_t do_recvmsg(self_t self, int fd, struct msghdr *m, int flags)
 {
 	size_t n = total(m->msg_iov, m->msg_iovlen);
@@ -134,7 +157,7 @@ static ssize_t do_recvmsg(self_t self, int fd, struct msghdr *m, int flags)
 		scatter(m->msg_iov, m->msg_iovlen, buf, r);
 	free(buf);
 	if (r >= 0) {
-		m->msg_controllen = 0;
+		hint(self, fd, m);
 		m->msg_flags = 0;
 	}
 	return result(r);

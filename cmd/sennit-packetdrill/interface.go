@@ -115,6 +115,15 @@ func sennitSend(h C.uintptr_t, fd C.int, p unsafe.Pointer, n C.size_t, flags C.i
 	return give(host(h).Send(int(fd), bytesAt(p, n), int(flags), bytesAt(addr, C.size_t(len))))
 }
 
+//export sennitHint
+func sennitHint(h C.uintptr_t, fd C.int) C.long {
+	n, ok := host(h).Hint(int(fd))
+	if !ok {
+		return -1
+	}
+	return C.long(n)
+}
+
 //export sennitFcntl
 func sennitFcntl(h C.uintptr_t, fd, cmd, arg C.int) C.long {
 	return give(host(h).Fcntl(int(fd), int(cmd), int(arg)))

@@ -149,6 +149,7 @@ func (f *flow) noteState() {
 		if l := f.listener; l != nil {
 			f.listener = nil
 			l.queue = append(l.queue, f)
+			l.opened++
 		}
 	}
 	if f.sock != nil {

@@ -34,6 +34,23 @@ func (h *Host) Recv(fd int, p []byte, flags int) (n int, from []byte, e unix.Err
 	return n, s.sockaddr(s.flow.remote), e
 }
 
+// Hint is the number of bytes still to be read, for a socket that wants to be
+// told with each message (TCP_INQ). After the peer's FIN it is at least one: a
+// read will not block.
+func (h *Host) Hint(fd int) (n int, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sockets[fd]
+	if s == nil || s.flow == nil || !s.opts.inq {
+		return 0, false
+	}
+	n = s.flow.unread()
+	if n == 0 && (s.flow.peerDone() || s.flow.over()) {
+		n = 1
+	}
+	return n, true
+}
+
 func (s *socket) unconnected() unix.Errno {
 	if e := s.takeError(); e != 0 {
 		return e

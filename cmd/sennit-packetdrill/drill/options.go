@@ -14,7 +14,7 @@ import (
 
 // options are what setsockopt set.
 type options struct {
-	reuseAddr, v6only, keepAlive, noDelay, cork, linger bool
+	reuseAddr, v6only, keepAlive, noDelay, cork, linger, inq bool
 
 	lingerTime                          int // s
 	sndBuf, rcvBuf                      int // bytes as asked for; 0: automatic
@@ -74,6 +74,7 @@ func (o *options) tuning(s *settings, opened bool) tcp.Tuning {
 		NoTimestamps:  s.number("net.ipv4.tcp_timestamps", 1) == 0,
 		NoWindowScale: s.number("net.ipv4.tcp_window_scaling", 1) == 0,
 		NoRACK:        s.number("net.ipv4.tcp_recovery", 1)&1 == 0,
+		QuickAcks:     quickAcks,
 		TTL:           uint8(o.ttl), DSCP: uint8(o.tos >> 2),
 	}
 	if o.rcvBuf > 0 {
@@ -95,6 +96,10 @@ func (o *options) tuning(s *settings, opened bool) tcp.Tuning {
 	}
 	return t
 }
+
+// quickAcks is how many segments Linux acknowledges at once when data begins to
+// come. Scripts count on it.
+const quickAcks = 16
 
 // shift is the window scale Linux chooses for a receive buffer.
 func shift(space int) int { return min(max(bits.Len(uint(space))-16, 0), 14) }

@@ -53,6 +53,16 @@ func (s *socket) events() (r int16) {
 	return r
 }
 
+// changes counts what came in or went out for good, so that an edge is seen
+// where the events stay the same.
+func (s *socket) changes() uint64 {
+	if s.flow == nil {
+		return uint64(s.opened)
+	}
+	i := s.flow.info()
+	return i.BytesReceived + i.BytesAcked
+}
+
 // peerDone reports whether the peer closed its direction.
 func (f *flow) peerDone() bool {
 	switch f.info().State {
@@ -108,7 +118,8 @@ type epoll struct{ watched map[int]*watch }
 
 type watch struct {
 	unix.EpollEvent
-	seen uint32 // what an edge-triggered watch told last
+	seen   uint32 // what an edge-triggered watch told last
+	change uint64 // the socket's count of changes then
 }
 
 // EpollCreate makes an epoll descriptor.
@@ -175,8 +186,12 @@ func (p *epoll) scan(h *Host, most int) (found []unix.EpollEvent) {
 		now := uint32(uint16(s.events())) & (w.Events | unix.EPOLLERR | unix.EPOLLHUP)
 		fresh := now
 		if w.Events&unix.EPOLLET != 0 {
-			fresh = now &^ w.seen
-			w.seen = now
+			// An edge is a new event, or more of what makes it: bytes, connections.
+			change := s.changes()
+			if fresh = now &^ w.seen; change != w.change {
+				fresh = now
+			}
+			w.seen, w.change = now, change
 		}
 		if fresh == 0 || len(found) == most {
 			continue

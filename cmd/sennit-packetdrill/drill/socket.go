@@ -25,6 +25,7 @@ type socket struct {
 	listening bool
 	backlog   int
 	queue     []*flow // connections to accept
+	opened    int     // how many ever joined it
 
 	err       unix.Errno // pending: told once
 	ended     bool       // the end of flow was noted

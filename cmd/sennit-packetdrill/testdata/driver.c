@@ -89,6 +89,31 @@ static void run(char *line, struct answer *a)
 			a->result = t.recv(u, fd, a->data, n, N);
 		}
 		a->n = a->result > 0 ? a->result : 0;
+	} else if (IS("recvmsg")) {
+		/* The control message, if there is one, follows the bytes. */
+		char control[256];
+		int fd = N;
+		struct iovec v = {.iov_base = a->data, .iov_len = N};
+		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+				   .msg_controllen = sizeof control};
+		a->result = t.recvmsg(u, fd, &m, 0);
+		a->n = a->result > 0 ? a->result : 0;
+		if (a->result >= 0 && m.msg_controllen > 0) {
+			memcpy(a->data + a->n, CMSG_DATA(CMSG_FIRSTHDR(&m)), 4);
+			a->n += 4;
+		}
+	} else if (IS("epoll_create")) {
+		a->result = t.epoll_create(u, 1);
+	} else if (IS("epoll_ctl")) {
+		int epfd = N, op = N, fd = N;
+		struct epoll_event ev = {.events = N, .data.fd = fd};
+		a->result = t.epoll_ctl(u, epfd, op, fd, &ev);
+	} else if (IS("epoll_wait")) {
+		struct epoll_event ev[4] = {{0}};
+		int epfd = N;
+		a->result = t.epoll_wait(u, epfd, ev, 4, N);
+		memcpy(a->data, &ev[0].events, 4);
+		a->n = a->result > 0 ? 4 : 0;
 	} else if (IS("send")) {
 		int fd = N, flags = N;
 		size_t n = bytes(&rest, buf);
