@@ -3,9 +3,11 @@ package stack_test
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/sennit-net/sennit/stack"
 	"github.com/sennit-net/sennit/tun/tuntest"
@@ -17,6 +19,29 @@ func TestConn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 				p := newPair(t, tuntest.PipeOptions{}, stack.Options{}, stack.Options{})
+				c1, c2 = p.connect(t, to)
+				return c1, c2, func() {
+					c1.Close()
+					c2.Close()
+					p.a.Close()
+					p.b.Close()
+				}, nil
+			})
+		})
+	}
+}
+
+// The same over a link that loses one packet in a hundred and lets others be
+// overtaken, differently each time.
+func TestConnOverBadLink(t *testing.T) {
+	for name, to := range map[string]netip.Addr{"IPv4": addrB4, "IPv6": addrB6} {
+		t.Run(name, func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Logf("the link's seeds start at %d", seed)
+			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				seed++
+				p := newPair(t, tuntest.PipeOptions{Loss: 0.01, Reorder: 0.05, Behind: 2 * time.Millisecond, Delay: 200 * time.Microsecond, Seed: seed},
+					stack.Options{}, stack.Options{})
 				c1, c2 = p.connect(t, to)
 				return c1, c2, func() {
 					c1.Close()

@@ -21,7 +21,7 @@ type packet struct {
 }
 
 // lane is one direction of a pipe. Packets leave in the order in which they
-// came. The reader waits for the arrival of the first one itself, so nothing
+// came, unless reordering is asked for. The reader waits for the arrival of the first one itself, so nothing
 // runs in the background.
 type lane struct {
 	mu     sync.Mutex
@@ -76,6 +76,7 @@ func (l *lane) enqueue(bufs [][]byte, m tun.Meta) {
 		l.stats.DroppedQueue++
 		return
 	}
+	at = l.hold(at)
 	p := packet{data: newData(n), meta: m, at: at}
 	k := 0
 	for _, b := range bufs {
@@ -84,10 +85,24 @@ func (l *lane) enqueue(bufs [][]byte, m tun.Meta) {
 	l.stats.Packets++
 	l.stats.Bytes += uint64(n)
 	l.queued += n + overhead
-	l.packets = append(l.packets, p)
-	if len(l.packets)-l.head == 1 {
+	if l.insert(p) == l.head {
 		l.wake.Signal()
 	}
+}
+
+// insert puts p behind all that arrive before it and returns its place.
+// Without reordering that is the end.
+func (l *lane) insert(p packet) int {
+	l.packets = append(l.packets, p)
+	i := len(l.packets) - 1
+	if p.at.IsZero() || l.conf.Reorder == 0 {
+		return i
+	}
+	for ; i > l.head && l.packets[i-1].at.After(p.at); i-- {
+		l.packets[i] = l.packets[i-1]
+	}
+	l.packets[i] = p
+	return i
 }
 
 // admit decides whether the queue has room for n bytes and returns when they
@@ -112,6 +127,21 @@ func (l *lane) admit(n int) (at time.Time, ok bool) {
 	}
 	l.free = l.free.Add(time.Duration(int64(n) * 8 * int64(time.Second) / l.conf.Rate))
 	return l.free.Add(l.conf.Delay), true
+}
+
+// hold keeps some packets back, so that later ones overtake them.
+func (l *lane) hold(at time.Time) time.Time {
+	if l.conf.Reorder == 0 {
+		return at
+	}
+	if at.IsZero() {
+		at = time.Now()
+	}
+	if l.rng.Float64() >= l.conf.Reorder {
+		return at
+	}
+	l.stats.Reordered++
+	return at.Add(1 + time.Duration(l.rng.Int64N(int64(max(l.conf.Behind, 1)))))
 }
 
 // read waits until the first packet has arrived and scatters it over bufs.
@@ -207,6 +237,7 @@ func (l *lane) shape(o PipeOptions) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conf.Rate, l.conf.Delay, l.conf.Queue, l.conf.Loss = o.Rate, o.Delay, o.Queue, o.Loss
+	l.conf.Reorder, l.conf.Behind = o.Reorder, o.Behind
 }
 
 func (l *lane) snapshot() Stats {

@@ -43,7 +43,11 @@ type PipeOptions struct {
 	// the reader); what comes on top is dropped. 0: DefaultQueue.
 	Queue int
 	Loss  float64 // probability of losing a packet, 0 to 1
-	Seed  uint64  // of the losses
+	// Reorder is the probability that a packet is held back by up to Behind, so
+	// that others overtake it.
+	Reorder float64
+	Behind  time.Duration
+	Seed    uint64 // of losses and reordering
 }
 
 // Stats counts what one end sent. Packets are those of the link: of a
@@ -53,6 +57,7 @@ type Stats struct {
 	DroppedQueue           uint64 // the queue was full
 	DroppedLoss            uint64 // by Loss
 	DroppedDown            uint64 // while the link was down
+	Reordered              uint64 // held back by Reorder
 	Delivered              uint64 // packets read by the other end
 	DeliveredBytes, Queued uint64 // bytes read by the other end; bytes under way
 }
@@ -109,8 +114,8 @@ func (d *Device) SetDown(down bool) {
 	d.out.setDown(down)
 }
 
-// Shape changes rate, delay, queue and loss of what this end sends from now on;
-// the other fields of o are ignored.
+// Shape changes rate, delay, queue, loss and reordering of what this end sends
+// from now on; the other fields of o are ignored.
 func (d *Device) Shape(o PipeOptions) { d.out.shape(o.defaults()) }
 
 // Stats returns the counters of what this end sent.

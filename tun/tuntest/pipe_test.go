@@ -121,6 +121,49 @@ func TestPipeLossIsSeeded(t *testing.T) {
 	}
 }
 
+// Some packets are overtaken, none arrives before its time or later than Behind
+// allows, none is lost, and it is the same ones each time.
+func TestPipeReorders(t *testing.T) {
+	run := func() (order []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := Pipe(PipeOptions{Rate: 1e6, Delay: 5 * time.Millisecond, Reorder: 0.2, Behind: 30 * time.Millisecond, Seed: 7}, PipeOptions{})
+			start := time.Now()
+			send(t, a, 0, 100, 1250) // 10 ms each
+			for range 100 {
+				id, n := receive(t, b)
+				late := time.Since(start) - time.Duration(id+1)*10*time.Millisecond - 5*time.Millisecond
+				if n != 1250 || late < 0 || late > 30*time.Millisecond {
+					t.Errorf("packet %d of %d bytes is %v late", id, n, late)
+				}
+				order = append(order, id)
+			}
+			if s := a.Stats(); s.Reordered < 8 || s.Reordered > 35 || s.Delivered != 100 || s.Queued != 0 {
+				t.Errorf("counters: %+v", s)
+			}
+		})
+		return order
+	}
+	order, sorted := run(), make([]byte, 100)
+	overtaken := 0
+	for i, id := range order {
+		sorted[id] = id
+		if i > 0 && id < order[i-1] {
+			overtaken++
+		}
+	}
+	if overtaken < 5 {
+		t.Errorf("%d packets were overtaken: %v", overtaken, order)
+	}
+	for i, id := range sorted {
+		if int(id) != i {
+			t.Errorf("packet %d did not come", i)
+		}
+	}
+	if again := run(); !bytes.Equal(order, again) {
+		t.Error("the same seed reordered differently")
+	}
+}
+
 func TestPipeDownSwallows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := Pipe(PipeOptions{Delay: time.Second}, PipeOptions{})
