@@ -11,6 +11,8 @@ import (
 const (
 	cubicC    = 0.4 // RFC 9438 §4.2, segments per second cubed
 	cubicBeta = 0.7 // RFC 9438 §4.6
+	// RFC 8511 §3.1: less for a mark, which comes from a short queue.
+	cubicBetaECN = 0.85
 	// RFC 9438 §4.3: with this the Reno-friendly estimate grows as fast as Reno.
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
 )
@@ -128,8 +130,8 @@ func (c *Cubic) setSegments(w float64) {
 	c.wEst = min(c.wEst, maxWindow/float64(c.mss))
 }
 
-// Congested reduces the window by beta (RFC 9438 §4.6); an ECN signal counts as
-// a loss.
+// Congested reduces the window by beta (RFC 9438 §4.6), for an ECN signal by
+// less (RFC 8511 §3.1).
 func (c *Cubic) Congested(e Event) {
 	if e.Kind == Timeout && !e.First {
 		c.shrink(e, 0)
@@ -146,7 +148,7 @@ func (c *Cubic) Congested(e Event) {
 	} else {
 		c.wMax = w
 	}
-	c.shrink(e, int(cubicBeta*float64(c.used(e))))
+	c.shrink(e, int(c.beta(e, cubicBeta, cubicBetaECN)*float64(c.used(e))))
 	c.epoch, c.limited = 0, 0
 	// RFC 9438 §4.8: after a timeout the first epoch starts on its plateau.
 	c.flat = e.Kind == Timeout

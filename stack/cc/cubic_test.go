@@ -108,8 +108,6 @@ func TestCubicReduction(t *testing.T) {
 	near(t, "W_max", c.wMax, 70*0.85, 1e-9)
 
 	c = lossAt(100)
-	c.Congested(Event{Now: 2, Kind: ECN, InFlight: 70000})
-	wantWindow(t, c, 49000, 49000)
 	c.Congested(Event{Now: 3, Kind: Loss, InFlight: 1000})
 	wantWindow(t, c, 2000, 2000)
 	c.Congested(Event{Now: 4, Kind: ECN, InFlight: 1000})

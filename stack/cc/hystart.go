@@ -16,8 +16,7 @@ const (
 // trips get longer, before the queue overflows. In between lies conservative
 // slow start (CSS), which is left again if the delay was only a spike.
 //
-// Departs from RFC 9406 §4.3: growth per ACK has no limit L, for the reason
-// given at slowStart.
+// RFC 9406 §4.3: growth per ACK has no limit L, since the sender paces.
 type hystart struct {
 	over  bool // the first slow start is behind us (RFC 9406 §4.3)
 	acked int  // bytes acknowledged in this round

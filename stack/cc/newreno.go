@@ -36,14 +36,20 @@ func (r *Reno) Acked(a Ack) {
 	}
 }
 
-// Congested halves the window (RFC 5681 §3.1 equation 4); an ECN signal counts
-// as a loss (RFC 3168 §6.1.2).
+// Multipliers of the window at a congestion event.
+const (
+	renoBeta    = 0.5 // RFC 5681 §3.1, equation 4
+	renoBetaECN = 0.8 // RFC 8511 §3.1
+)
+
+// Congested halves the window (RFC 5681 §3.1 equation 4); an ECN signal takes
+// less (RFC 8511 §3.1).
 func (r *Reno) Congested(e Event) {
 	if e.Kind != Timeout || e.First {
 		r.saved.window, r.saved.valid = r.window, true
 	}
 	r.acked = 0
-	r.shrink(e, r.used(e)/2)
+	r.shrink(e, int(r.beta(e, renoBeta, renoBetaECN)*float64(r.used(e))))
 }
 
 // Undo gives the window back that a spurious event took (RFC 4015 §3.2 keeps

@@ -22,6 +22,7 @@ type window struct {
 	cwnd     int
 	ssthresh int
 	start    hystart
+	srtt     time.Duration // as last told
 }
 
 func newWindow(c Config) window {
@@ -38,8 +39,26 @@ func newWindow(c Config) window {
 // Window returns the congestion window and ssthresh in bytes.
 func (w *window) Window() (cwnd, ssthresh int) { return w.cwnd, w.ssthresh }
 
-// Pacing returns 0: the window alone limits these controllers.
-func (w *window) Pacing() float64 { return 0 }
+// Pacing gains over a window per round trip: enough above it that the window,
+// not the rate, limits. Slow start doubles within a round.
+const (
+	pacingStart = 2.0
+	pacingAvoid = 1.2
+)
+
+// Pacing spreads a window over a round trip. It begins with the first sample:
+// the initial window goes at once (RFC 6928 §2). A round trip of a millisecond
+// is as short as the bursts that pacing allows.
+func (w *window) Pacing() float64 {
+	if w.srtt <= time.Millisecond {
+		return 0
+	}
+	gain := pacingAvoid
+	if w.cwnd < w.ssthresh {
+		gain = pacingStart
+	}
+	return gain * float64(w.cwnd) / w.srtt.Seconds()
+}
 
 // Idle falls back to the restart window (RFC 5681 §4.1).
 func (w *window) Idle(_ mono.Time, _ time.Duration) { w.cwnd = min(w.cwnd, w.initial) }
@@ -66,6 +85,9 @@ func (w *window) Resize(mss int) {
 // sender (RFC 7661 §4.4, RFC 9438 §4.2). In slow start half a window of use is
 // enough, since the other half was only just granted.
 func (w *window) mayGrow(a Ack) bool {
+	if a.SRTT > 0 {
+		w.srtt = a.SRTT
+	}
 	if a.Bytes <= 0 || a.Recovery {
 		return false
 	}
@@ -98,6 +120,16 @@ func (w *window) slowStart(a Ack) (rest int) {
 // repair keeps SACKed bytes outstanding beyond the window: those have left the
 // network and must not count.
 func (w *window) used(e Event) int { return min(e.InFlight, w.cwnd) }
+
+// beta is the share of the window a congestion event leaves: more for a mark
+// than for a loss, since queues that mark are short (RFC 8511 §3.1). Slow start
+// overshoots by as much as it grows, so there a mark counts as a loss.
+func (w *window) beta(e Event, loss, mark float64) float64 {
+	if e.Kind == ECN && w.cwnd >= w.ssthresh {
+		return mark
+	}
+	return loss
+}
 
 // shrink sets ssthresh and the window after a congestion event that leaves
 // room for target bytes.

@@ -61,6 +61,7 @@ type Tuning struct {
 	NoSACK, NoTimestamps,
 	NoWindowScale bool // do not offer the option
 	NoRACK    bool  // find losses by RFC 6675 instead of RFC 8985
+	NoPacing  bool  // send at once what the window allows, where the controller can do without pacing
 	QuickAcks int   // segments acknowledged at once when data begins to come; 0: none
 	TTL, DSCP uint8 // of IP; TTL 0: the stack's default
 	// NoSoftErrors keeps quiet of what does not end the connection: ICMP errors

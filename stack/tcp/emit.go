@@ -307,7 +307,7 @@ func (c *Conn) sizeLimit() int {
 		return 0
 	}
 	n := min(c.cfg.MaxSuper, maxPayload)
-	if c.cc.Pacing() > 0 {
+	if c.pacing() > 0 {
 		n = min(n, c.quantum())
 	}
 	return n

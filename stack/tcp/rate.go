@@ -126,10 +126,18 @@ func (c *Conn) lose(i int) {
 		InFlight: p.left.flight(), AppLimited: p.left.inFlight < 0})
 }
 
+// pacing is the rate in bytes per second; 0: not paced.
+func (c *Conn) pacing() float64 {
+	if c.cfg.NoPacing && c.rate.model == nil {
+		return 0
+	}
+	return c.cc.Pacing()
+}
+
 // quantum is the most that may leave at once, a whole number of segments
 // (draft-ietf-ccwg-bbr §5.6.3).
 func (c *Conn) quantum() int {
-	n := cc.Quantum(c.cc.Pacing(), c.opt.mss)
+	n := cc.Quantum(c.pacing(), c.opt.mss)
 	return n - n%c.opt.mss
 }
 
@@ -139,7 +147,7 @@ func (c *Conn) quantum() int {
 // in quanta and not one by one.
 func (c *Conn) paced(now mono.Time) bool {
 	r := &c.rate
-	pace := c.cc.Pacing()
+	pace := c.pacing()
 	if pace <= 0 || r.next <= now {
 		return true
 	}
@@ -161,7 +169,7 @@ func (c *Conn) charge(now mono.Time, n int) {
 	if c.loss.mode == fast {
 		c.loss.prr.Sent(n)
 	}
-	pace := c.cc.Pacing()
+	pace := c.pacing()
 	if pace <= 0 {
 		return
 	}

@@ -46,8 +46,13 @@ type emitted struct {
 // Option changes the configuration of the connection under test.
 type Option func(*tcp.Config)
 
-// Tuned applies t.
-func Tuned(t tcp.Tuning) Option { return func(c *tcp.Config) { c.Tuning = t } }
+// Tuned applies t, but for pacing, which stays off.
+func Tuned(t tcp.Tuning) Option {
+	return func(c *tcp.Config) { c.Tuning = t; c.NoPacing = true }
+}
+
+// Paced has the connection pace as by default.
+func Paced() Option { return func(c *tcp.Config) { c.NoPacing = false } }
 
 // New makes a connection under test in CLOSED. Its application is a plain
 // Stream; delayed ACKs, Nagle and all else are as by default.
@@ -59,6 +64,8 @@ func New(tb testing.TB, opts ...Option) *Peer {
 		Remote: netip.MustParseAddrPort("192.0.2.2:80"),
 		ISS:    ourISS,
 		MTU:    1500,
+		// A script says when the window opens; pacing has scripts of its own.
+		Tuning: tcp.Tuning{NoPacing: true},
 	}
 	for _, o := range opts {
 		o(&cfg)
