@@ -11,6 +11,7 @@ import (
 var keep = tcptest.Tuned(tcp.Tuning{KeepAlive: tcp.KeepAlive{Idle: time.Minute, Interval: 10 * time.Second, Count: 3}})
 
 // RFC 9293 §3.8.4 (MUST-25): off by default.
+// RFC 1122 §4.2.3.6.
 func TestKeepAliveOff(t *testing.T) {
 	p := tcptest.Established(t)
 	p.Quiet(30 * 24 * time.Hour)
@@ -19,6 +20,7 @@ func TestKeepAliveOff(t *testing.T) {
 
 // RFC 9293 §3.8.4 (SHLD-12, MUST-26, MUST-29): probes at SND.NXT-1 without data
 // after idleness only; any answer starts anew; so many without one end it.
+// RFC 1122 §4.2.3.6.
 func TestKeepAlive(t *testing.T) {
 	p := tcptest.Established(t, keep)
 	p.Quiet(50 * time.Second)

@@ -74,6 +74,7 @@ func TestPathMTUPlateau(t *testing.T) {
 
 // RFC 5927 §5.2: no ICMP error ends a synchronized connection; what it said is
 // the reason given when the connection times out.
+// RFC 9293 §3.9.2.2 (MUST-56, SHLD-25).
 func TestSoftError(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Tuned(tcp.Tuning{UserTimeout: 5 * time.Second}))
 	p.Write(100)
@@ -90,6 +91,7 @@ func TestSoftError(t *testing.T) {
 }
 
 // Departs from RFC 9293 §3.9.2.2: in SYN-SENT it does end it.
+// RFC 1122 §4.2.3.9.
 func TestUnreachableInSynSent(t *testing.T) {
 	p := tcptest.SynSent(t)
 	p.Control(tcp.Unreachable, 0, 77)

@@ -15,6 +15,7 @@ const floor = 200*time.Millisecond + time.Microsecond // the least RTO, with an 
 
 // RFC 6298 §5.1 to §5.6: the timer starts with the first data, restarts with
 // each ACK of new data, stops with the last, doubles on expiry.
+// RFC 9293 §3.8.1 (MUST-18).
 func TestRetransmissionTimer(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps, tcptest.NoDelay, noProbe)
 	p.Write(100)

@@ -10,6 +10,7 @@ import (
 
 // RFC 9293 §3.6, figure 12: normal close; §3.6.1 (MUST-13): TIME-WAIT lasts
 // 2 MSL.
+// Also RFC 9293 §3.6.1 (MUST-13) and, state by state, RFC 9293 §3.10.7.4.
 func TestNormalClose(t *testing.T) {
 	p := tcptest.TimeWait(t)
 	p.Quiet(60*time.Second - 1)
@@ -22,6 +23,7 @@ func TestNormalClose(t *testing.T) {
 }
 
 // RFC 9293 §3.6, figure 13: simultaneous close.
+// Both end in CLOSED (RFC 9293 §3.10.7.4, fifth check).
 func TestSimultaneousClose(t *testing.T) {
 	p := tcptest.Closing(t)
 	p.Send("A 2 ack 2 win 512")
@@ -38,6 +40,7 @@ func TestFinAndAckTogether(t *testing.T) {
 	p.Is(tcp.TimeWait)
 }
 
+// RFC 9293 §3.10.7.4, fifth check: LAST-ACK ends with the ACK of our FIN.
 func TestPassiveClose(t *testing.T) {
 	p := tcptest.LastAck(t)
 	p.Send("A 2 ack 2 win 512")
@@ -45,6 +48,7 @@ func TestPassiveClose(t *testing.T) {
 }
 
 // RFC 9293 §3.6: half-close; each direction goes on without the other.
+// RFC 9293 §3.6.1 (MAY-1): closing all is something else; see TestDataAfterClose.
 func TestHalfClose(t *testing.T) {
 	p := tcptest.FinWait2(t)
 	p.Send("A 1+1000 ack 2 win 512")
@@ -131,6 +135,7 @@ func TestEarlyFin(t *testing.T) {
 
 // RFC 9293 §3.10.7.4, eighth check: a FIN seen again in TIME-WAIT is
 // acknowledged, and the 2 MSL begin anew.
+// So it is for RFC 9293 §3.6.1 (MUST-13): a late FIN finds an answer.
 func TestTimeWaitFinAgain(t *testing.T) {
 	p := tcptest.TimeWait(t)
 	p.Quiet(50 * time.Second)
@@ -143,6 +148,7 @@ func TestTimeWaitFinAgain(t *testing.T) {
 }
 
 // RFC 1337 §3: TIME-WAIT ignores a RST.
+// RFC 9293 §3.10.7.4, second check.
 func TestTimeWaitReset(t *testing.T) {
 	p := tcptest.TimeWait(t)
 	p.Send("R 2")
@@ -226,6 +232,7 @@ func TestAbort(t *testing.T) {
 
 // RFC 9293 §3.10.7.4, second check: a RST in each state (MUST-12: the
 // application hears the difference).
+// RFC 9293 §3.6 (MUST-12); RFC 9293 §3.5.3 (SHLD-2).
 func TestReset(t *testing.T) {
 	for _, c := range []struct {
 		make func(testing.TB, ...tcptest.Option) *tcptest.Peer
@@ -258,6 +265,7 @@ func TestReset(t *testing.T) {
 }
 
 // RFC 6191 §2: which SYN may take a connection in TIME-WAIT over.
+// RFC 9293 §3.6.1 (MAY-2, SHLD-4).
 func TestReopen(t *testing.T) {
 	for _, c := range []struct {
 		syn  string

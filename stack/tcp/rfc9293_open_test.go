@@ -31,6 +31,7 @@ func TestActiveOpen(t *testing.T) {
 }
 
 // RFC 9293 §3.5: passive side; §3.10.7.2.
+// RFC 9293 §3.7.1 (MUST-14).
 func TestPassiveOpen(t *testing.T) {
 	p := tcptest.Listening(t)
 	p.Send("S 0 win 1000 mss 1400 sackok ts 9/0 ws 3")
@@ -62,6 +63,7 @@ func TestListen(t *testing.T) {
 }
 
 // RFC 9293 §3.5, figure 7 (MUST-10): simultaneous open.
+// RFC 9293 §3.10.7.3, fourth.
 func TestSimultaneousOpen(t *testing.T) {
 	for _, last := range []string{"SA 0 ack 1 win 65535 mss 1460", "A 1 ack 1 win 65535"} {
 		p := tcptest.SynSent(t, tcptest.Simple)
@@ -78,6 +80,7 @@ func TestSimultaneousOpen(t *testing.T) {
 
 // RFC 9293 §3.5.2: half-open discovery; a SYN-SENT that gets an ACK for
 // nothing it sent answers with a RST (§3.10.7.3, first).
+// RFC 9293 §3.10.7.3, first, second and fifth.
 func TestSynSentBadAck(t *testing.T) {
 	p := tcptest.SynSent(t)
 	p.Send("A 300 ack 100")
@@ -100,6 +103,7 @@ func TestSynSentBadAck(t *testing.T) {
 }
 
 // RFC 9293 §3.10.7.4, second check, SYN-RECEIVED (MUST-11).
+// RFC 9293 §3.5 (MUST-11).
 func TestResetInSynReceived(t *testing.T) {
 	p := tcptest.SynReceived(t)
 	p.Send("R 1")

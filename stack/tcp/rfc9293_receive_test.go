@@ -13,6 +13,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // RFC 9293 §3.8.6.3 (SHLD-18, MUST-40, SHLD-19), RFC 5681 §4.2: an ACK for every
 // second full segment at once, else within 40 ms.
+// RFC 1122 §4.2.3.2.
 func TestDelayedAck(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps)
 	p.Send("A 1+1000 ack 1 win 512")
@@ -38,6 +39,7 @@ func TestDelayedAck(t *testing.T) {
 }
 
 // RFC 5681 §4.2: out of order, and filling a hole: at once.
+// RFC 9293 §3.10.7.4 (MAY-13).
 func TestImmediateAck(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Simple)
 	p.Send("A 1001+100 ack 1 win 65535")
@@ -54,6 +56,7 @@ func TestImmediateAck(t *testing.T) {
 // RFC 9293 §3.8.6.2.2 (MUST-39): the window opens by a segment or half the
 // buffer at least. §3.8.6 (SHLD-14): the edge does not move left (the peer of
 // this package watches that).
+// RFC 9293 §3.8.6 (SHLD-14); RFC 9293 §3.10.7.4, seventh check.
 func TestReceiverSillyWindow(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Tuned(tcp.Tuning{MaxWindow: 8000, NoWindowScale: true, NoTimestamps: true}))
 	for i := range 5 {
@@ -83,6 +86,7 @@ func TestReceiverSillyWindow(t *testing.T) {
 
 // RFC 7323 §2.4: the scale's rounding does not take window back, whatever the
 // sizes (the peer watches the edge).
+// RFC 9293 §3.8.6 (SHLD-14); RFC 9293 §3.10.7.4, seventh check.
 func TestWindowRounding(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Tuned(tcp.Tuning{MaxWindow: 64 << 10, WindowScale: 1 + 7, NoTimestamps: true}))
 	at := 1

@@ -18,6 +18,7 @@ func rejectedFor(t *testing.T, p *tcptest.Peer, want ...tcp.Reason) {
 
 // RFC 9293 §3.10.7.4, first check, table 6, each row. What is not acceptable is
 // answered with an ACK, unless it is a RST.
+// RFC 9293 §3.4, on sequence numbers that wrap.
 func TestSequenceCheck(t *testing.T) {
 	const window = 3000
 	small := tcptest.Tuned(tcp.Tuning{MaxWindow: window, NoTimestamps: true})
@@ -54,6 +55,7 @@ func TestSequenceCheck(t *testing.T) {
 
 // RFC 9293 §3.10.7.4, first check, with a closed window: only an empty segment
 // at RCV.NXT, and RST, URG and valid ACKs all the same (§3.4, MUST-66).
+// RFC 9293 §3.4 (MUST-66).
 func TestSequenceCheckZeroWindow(t *testing.T) {
 	closed := func() *tcptest.Peer {
 		p := tcptest.Established(t, tcptest.Tuned(tcp.Tuning{MaxWindow: 1000, NoTimestamps: true, NoWindowScale: true}))
@@ -124,6 +126,7 @@ func TestBlindSYN(t *testing.T) {
 }
 
 // RFC 5961 §5.2: acceptable ACKs lie in [SND.UNA-MAX.SND.WND, SND.NXT].
+// RFC 9293 §3.10.7.4, fifth check (MAY-12).
 func TestBlindData(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps)
 	p.Events = nil
@@ -198,6 +201,7 @@ func TestTextBeyondWindow(t *testing.T) {
 }
 
 // A super-segment is taken as one, and counts as its segments for the ACK.
+// RFC 9293 §3.8.6.3 (SHLD-19).
 func TestReceiveSuperSegment(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps)
 	p.Send("A 1+20000 ack 1 win 512 super 1000")

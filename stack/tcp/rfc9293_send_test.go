@@ -92,6 +92,7 @@ func TestNoDelay(t *testing.T) {
 
 // RFC 9293 §3.8.6.2.1 (MUST-38): silly-window avoidance of the sender. A window
 // opened by a little is not used, until the override timer runs out.
+// RFC 1122 §4.2.3.4: for no longer than until the override timer.
 func TestSenderSillyWindow(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Simple, tcptest.NoDelay)
 	p.Write(4000)
@@ -133,6 +134,7 @@ func TestSmallWindowPeer(t *testing.T) {
 
 // RFC 9293 §3.8.6.1 (MUST-36, SHLD-29, SHLD-30, MUST-37): probing a closed
 // window, for as long as the peer answers.
+// RFC 1122 §4.2.2.17.
 func TestZeroWindowProbe(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Simple)
 	p.Write(1000)
