@@ -237,6 +237,17 @@ func (p *Peer) Drain() []string {
 	return texts
 }
 
+// Peek returns the next segment the connection sent, in the notation, and leaves
+// it where it is; "" if there is none.
+func (p *Peer) Peek() string {
+	p.tb.Helper()
+	p.pump()
+	if len(p.pending) == 0 {
+		return ""
+	}
+	return describe(p.pending[0].seg, p.from())
+}
+
 // Nothing fails the test if the connection sent something not asked for.
 func (p *Peer) Nothing() {
 	p.tb.Helper()
@@ -395,6 +406,7 @@ func (p *Peer) Reopens(text string) bool {
 	}
 	return p.Conn.Reopens(seg, true)
 }
+
 // Waiting returns how many segments the connection sent that were not taken.
 func (p *Peer) Waiting() int { p.tb.Helper(); p.pump(); return len(p.pending) }
 
