@@ -20,6 +20,9 @@ type Counters struct {
 	ConnectionsOpened atomic.Uint64 // by dialing
 	ConnectionsServed atomic.Uint64 // accepted by a listener or HandleTCP
 	BacklogDropped    atomic.Uint64 // SYNs dropped because a listener was busy
+	CookiesSent       atomic.Uint64 // SYNs answered with a cookie because a listener had many half-open connections
+	CookiesAccepted   atomic.Uint64 // connections made from a cookie that came back
+	CookiesRejected   atomic.Uint64 // ACKs without connection that brought no cookie of ours
 	TimeWaitsReopened atomic.Uint64 // connections in TIME-WAIT whose 4-tuple a new SYN took over
 	TimeWaitsEvicted  atomic.Uint64 // left TIME-WAIT early because there were too many
 	PathErrors        atomic.Uint64 // ICMP errors given to a connection

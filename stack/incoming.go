@@ -63,6 +63,9 @@ func (s *Stack) unexpected(in *Incoming) {
 	if f.Has(wire.SYN) && !f.Has(wire.ACK) && s.welcome(in) {
 		return
 	}
+	if f&(wire.SYN|wire.ACK) == wire.ACK && s.recall(in) {
+		return
+	}
 	s.refuse(in, nil)
 }
 

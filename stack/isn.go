@@ -18,14 +18,18 @@ func (k *secret) hash(label byte, local, remote netip.AddrPort) uint32 {
 	n := copy(b[:], k[:])
 	b[n] = label
 	n++
-	for _, a := range [...]netip.AddrPort{local, remote} {
-		ip := a.Addr().As16()
-		n += copy(b[n:], ip[:])
-		binary.BigEndian.PutUint16(b[n:], a.Port())
-		n += 2
-	}
+	n = putAddrPort(b[:], n, local)
+	putAddrPort(b[:], n, remote)
 	sum := sha256.Sum256(b[:])
 	return binary.BigEndian.Uint32(sum[:])
+}
+
+// putAddrPort writes a at b[n:] and returns where it ends.
+func putAddrPort(b []byte, n int, a netip.AddrPort) int {
+	ip := a.Addr().As16()
+	n += copy(b[n:], ip[:])
+	binary.BigEndian.PutUint16(b[n:], a.Port())
+	return n + 2
 }
 
 // iss returns the initial sequence number of a connection: a clock of 4 us

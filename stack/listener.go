@@ -34,6 +34,8 @@ type Listener struct {
 	queue  []net.Conn
 	half   map[*halfOpen]struct{}
 	closed bool
+	// cookieAt is when a SYN was last answered with a cookie; 0: never.
+	cookieAt mono.Time
 }
 
 // halfOpen is a connection on its way into the queue.
@@ -51,7 +53,8 @@ func (s *Stack) ListenTCP(laddr netip.AddrPort) (*Listener, error) {
 }
 
 // ListenPlain is ListenTCP with a backlog: how many connections wait to be
-// accepted, half-open ones included. Further SYNs are dropped.
+// accepted, half-open ones included. Further SYNs are answered with SYN cookies
+// as long as fewer are complete, else dropped.
 func (s *Stack) ListenPlain(laddr netip.AddrPort, backlog int) (*Listener, error) {
 	return s.ListenWith(laddr, backlog, s.acceptStream)
 }
@@ -135,15 +138,40 @@ func (s *Stack) serve(in *Incoming, h Hooks, f func(*Path) Machine) (*Sock, erro
 
 func (l *Listener) covers(a netip.Addr) bool { return covers(l.local.Addr(), a) }
 
-// incoming handles a SYN for l.
+// incoming handles a SYN for l. One that finds as many connections as may wait
+// is dropped if these are waiting to be accepted (the peer tries again), and
+// answered with a cookie if they are half-open: they may never become anything
+// (RFC 4987 §3.6).
 func (l *Listener) incoming(in *Incoming) {
+	l.mu.Lock()
+	waits, half, closed := len(l.queue), len(l.half), l.closed
+	cookie := !closed && waits < l.backlog && waits+half >= l.backlog
+	if cookie {
+		l.cookieAt = l.s.now()
+	}
+	l.mu.Unlock()
+	switch {
+	case closed, !cookie && waits+half >= l.backlog:
+		l.s.counters.BacklogDropped.Add(1)
+		in.Drop()
+	case cookie:
+		l.sendCookie(in)
+	default:
+		l.admit(in)
+	}
+}
+
+// admit makes a connection out of a SYN; false: there are too many already, or
+// it could not be made. The SYN is dropped then.
+func (l *Listener) admit(in *Incoming) bool {
 	e := &halfOpen{}
 	l.mu.Lock()
-	if l.closed || len(l.half)+len(l.queue) >= l.backlog {
+	// A cookie that came back is complete: half-open ones do not keep it out.
+	if l.closed || len(l.queue) >= l.backlog {
 		l.mu.Unlock()
 		l.s.counters.BacklogDropped.Add(1)
 		in.Drop()
-		return
+		return false
 	}
 	l.half[e] = struct{}{}
 	l.mu.Unlock()
@@ -151,7 +179,7 @@ func (l *Listener) incoming(in *Incoming) {
 	if err != nil {
 		l.forget(e)
 		in.Drop()
-		return
+		return false
 	}
 	l.mu.Lock()
 	e.conn, e.sock = c, k
@@ -161,6 +189,7 @@ func (l *Listener) incoming(in *Incoming) {
 	if closed {
 		k.abort()
 	}
+	return !closed
 }
 
 func (l *Listener) opened(e *halfOpen) {

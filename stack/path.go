@@ -44,7 +44,7 @@ func (p *Path) Class() Class { return p.nic.class }
 // tuning of the application.
 func (p *Path) Config(t tcp.Tuning) tcp.Config {
 	p.ttl, p.dscp = t.TTL, t.DSCP
-	return tcp.Config{
+	cfg := tcp.Config{
 		Local: p.local, Remote: p.remote,
 		ISS:      p.s.issOf(p),
 		TSOffset: p.s.tsOffset(p.local, p.remote),
@@ -55,6 +55,10 @@ func (p *Path) Config(t tcp.Tuning) tcp.Config {
 		Recorder: p.s.opts.Recorder,
 		Tuning:   t,
 	}
+	if p.begin.kind == answered {
+		cfg.Cookie = &tcp.Cookie{Shift: tcp.WindowShift(p.s.opts.Tuning)}
+	}
+	return cfg
 }
 
 // superLimit is the most payload of a super-segment such that the packet's

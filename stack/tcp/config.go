@@ -34,6 +34,8 @@ type Config struct {
 	// connections (RFC 8684 §3.3.4): it is advertised as it is, even if the
 	// right edge moves left; what was once advertised stays acceptable.
 	SharedWindow bool
+	// Cookie is set where a SYN cookie came back, for a passive open.
+	Cookie *Cookie
 
 	// Doubted, if set, is told when R1 is passed (RFC 9293 §3.8.3): negative
 	// advice to who chooses the way.

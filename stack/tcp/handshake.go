@@ -69,12 +69,18 @@ func (c *Conn) receiveListen(now mono.Time, seg *wire.Segment) {
 	// Third: the SYN. Data on it is not taken (RFC 9293 §3.10.7.2 lets it be
 	// queued); the peer sends it again.
 	c.offerAll()
+	if k := c.cfg.Cookie; k != nil {
+		c.opt.rcvShift = k.Shift
+	}
 	c.settle(now, seg)
 	c.ecnArrived(now, seg)
 	c.peerSYNWindow(seg)
 	c.snd.since = now
-	c.out.syn = true
+	c.out.syn = c.cfg.Cookie == nil
 	c.setState(now, SynReceived)
+	if c.cfg.Cookie != nil {
+		c.answered(now)
+	}
 }
 
 // peerSYNWindow takes the window of a SYN, which is not scaled (RFC 7323 §2.2).
@@ -152,6 +158,13 @@ func (c *Conn) receiveSynSent(now mono.Time, seg *wire.Segment) {
 // handshakeRTT takes the first sample from the SYN, by Karn's rule only if it
 // was sent once, or if timestamps tell which one was answered (RFC 6298 §3).
 func (c *Conn) handshakeRTT(now mono.Time, seg *wire.Segment) {
+	if c.cfg.Cookie != nil && c.snd.lastAt == 0 {
+		// Nobody remembers when the SYN-ACK left; the echo does, to some 60 ms.
+		if c.opt.timestamps {
+			c.sampleTimestamp(now, seg)
+		}
+		return
+	}
 	if !c.loss.synAgain {
 		c.rtt.Sample(now, now.Sub(c.snd.lastAt), 1)
 		return
