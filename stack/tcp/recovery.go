@@ -263,11 +263,11 @@ func (c *Conn) partialAck(now mono.Time, f *feedback) {
 // -1: NextSeg of RFC 6675 §4, of which rule 2 (new data) is emitData.
 func (c *Conn) nextRetransmission(now mono.Time) int {
 	s := &c.snd.spans
-	if i := s.firstLost(); i >= 0 {
-		return i // rule 1
-	}
 	if c.loss.frto != frtoOff && !c.loss.force {
 		return -1 // new data goes instead, or nothing
+	}
+	if i := s.firstLost(); i >= 0 {
+		return i // rule 1
 	}
 	r := &c.loss
 	r.force = false
@@ -378,9 +378,9 @@ func (c *Conn) loseAll(now mono.Time, first bool) {
 	r.dupAcks, r.dupBytes, r.flight = 0, 0, 0
 	r.force, r.highRxt, r.began = true, s.acked, now
 	c.stopProbe()
-	c.watchTimeout(r.mode)
 	c.at.stop(tReorder)
 	if first {
+	c.watchTimeout(r.mode)
 		r.undo.begin(s.acked)
 	}
 	if flight > 0 {
