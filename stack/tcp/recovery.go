@@ -374,13 +374,13 @@ func (c *Conn) loseAll(now mono.Time, first bool) {
 	}
 	// RFC 6675 §5.1, RFC 6582 §3.2 step 4: no fast recovery before what was
 	// sent until now is acknowledged.
+	c.watchTimeout(r.mode)
 	r.mode, r.point, r.edge = timeout, s.sent, s.sent
 	r.dupAcks, r.dupBytes, r.flight = 0, 0, 0
 	r.force, r.highRxt, r.began = true, s.acked, now
 	c.stopProbe()
 	c.at.stop(tReorder)
 	if first {
-	c.watchTimeout(r.mode)
 		r.undo.begin(s.acked)
 	}
 	if flight > 0 {
