@@ -58,7 +58,9 @@ func (q *Queue) Insert(off uint64, runs []chunk.Slice) (around Range, added int)
 		if i < len(q.pieces) {
 			stop = min(stop, q.pieces[i].off)
 		}
-		if !q.put(i, at, int(stop-at), runs, int(at-off)) {
+		if i > 0 && q.extend(&q.pieces[i-1], at, int(stop-at), runs, int(at-off)) {
+			i--
+		} else if !q.put(i, at, int(stop-at), runs, int(at-off)) {
 			break
 		}
 		added += int(stop - at)
@@ -92,6 +94,27 @@ func (q *Queue) put(i int, off uint64, n int, runs []chunk.Slice, from int) bool
 	q.bytes += n
 	return true
 }
+
+// extend adds n bytes at off to the end of p, if that is where they belong: what
+// follows a hole is one piece however many segments it came in, so that
+// MaxPieces bounds holes and not bytes. Pieces stay small enough to be pushed
+// out one by one.
+func (q *Queue) extend(p *piece, off uint64, n int, runs []chunk.Slice, from int) bool {
+	if p.end() != off || p.n >= maxPiece || n < minRun || q.MaxBytes > 0 && q.bytes+n > q.MaxBytes {
+		return false
+	}
+	p.runs = chunk.Range(p.runs, runs, from, n)
+	p.n += n
+	q.bytes += n
+	return true
+}
+
+const (
+	maxPiece = 64 << 10 // from so many bytes on a piece is not extended
+	// minRun is the least that extends one: crumbs count against MaxPieces, since
+	// each keeps a packet's memory.
+	minRun = 256
+)
 
 // makeRoom makes place for n bytes at index i, or says that there is none.
 func (q *Queue) makeRoom(i, n int) bool {

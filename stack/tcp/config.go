@@ -41,6 +41,7 @@ type Config struct {
 	// advice to who chooses the way.
 	Doubted func(now mono.Time)
 
+	Budget        *Budget                       // memory shared with other connections; nil: unlimited
 	NewController func(cc.Config) cc.Controller // nil: CUBIC
 	ECN           ECN                           // nil: off
 	Upper         Upper
@@ -58,13 +59,13 @@ type Tuning struct {
 	TimeWait    time.Duration // 2*MSL; 0: 60 s, <0: none
 	FinWait2    time.Duration // wait for the peer's FIN after a full close; 0: 60 s
 	WindowScale int           // our shift count + 1; 0: chosen for MaxWindow
-	MaxWindow   int           // largest receive window ever advertised; 0: 6 MiB
-	SendBuffer  int           // most bytes Write queues and keeps unacknowledged; 0: up to 4 MiB as cwnd grows
+	MaxWindow   int           // largest receive window ever advertised; 0: 16 MiB
+	SendBuffer  int           // most bytes Write queues and keeps unacknowledged; 0: up to 32 MiB as cwnd grows
 	NoSACK, NoTimestamps,
 	NoWindowScale bool // do not offer the option
 	NoRACK    bool  // find losses by RFC 6675 instead of RFC 8985
-	NoPacing  bool  // send at once what the window allows, where the controller can do without pacing
 	QuickAcks int   // segments acknowledged at once when data begins to come; 0: none
+	NoPacing  bool  // send at once what the window allows, where the controller can do without pacing
 	TTL, DSCP uint8 // of IP; TTL 0: the stack's default
 	// NoSoftErrors keeps quiet of what does not end the connection: ICMP errors
 	// and R1 (RFC 9293 §3.9.1.8, SHLD-20).

@@ -26,8 +26,8 @@ const (
 	// minMSS guards against a peer that asks for segments that are nearly all
 	// header: the SACK work per byte would be unbounded.
 	minMSS    = 64
-	maxShift  = 14      // RFC 7323 §2.3
-	maxWindow = 6 << 20 // default of Tuning.MaxWindow
+	maxShift  = 14         // RFC 7323 §2.3
+	maxWindow = 65535 << 8 // default of Tuning.MaxWindow: 1 Gbit/s x 100 ms and a third
 	// maxPayload keeps a super-segment inside an IPv4 total length.
 	maxPayload = 65535 - 20 - wire.MinHeader - wire.MaxOptions
 )
@@ -81,11 +81,17 @@ func (c *Conn) settle(now mono.Time, seg *wire.Segment) {
 		c.opt.peerMSS = max(int(seg.Options.MSS), minMSS)
 	}
 	c.setMSS()
-	newController := c.cfg.NewController
-	if newController == nil {
-		newController = defaultController
+	c.newController(0)
+}
+
+// newController makes the congestion controller; window is its initial window
+// in bytes, 0 for the usual.
+func (c *Conn) newController(window int) {
+	f := c.cfg.NewController
+	if f == nil {
+		f = defaultController
 	}
-	c.cc = newController(cc.Config{MSS: c.opt.mss, NoSACK: !c.opt.sack,
+	c.cc = f(cc.Config{MSS: c.opt.mss, Window: window, NoSACK: !c.opt.sack,
 		Seed: uint64(c.cfg.ISS)<<32 | uint64(c.cfg.TSOffset)})
 	c.rate.model, _ = c.cc.(cc.Modeller)
 }

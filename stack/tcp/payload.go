@@ -90,9 +90,12 @@ func (c *Conn) deliver(now mono.Time, runs []chunk.Slice) {
 // turn it is now.
 func (c *Conn) insert(now mono.Time, seg *wire.Segment, off uint64) {
 	e := c.rcv.reorder()
-	// What is before the edge was promised; a closed window still bounds it.
-	e.queue.MaxBytes = max(c.rcv.win.most, c.maxWindow())
 	n := seg.Len()
+	e.queue.MaxBytes = c.earlyLimit()
+	if off == c.rcv.off {
+		// It is what all the others wait for; it pushes none of them out.
+		e.queue.MaxBytes = max(e.queue.MaxBytes, c.early()+n)
+	}
 	held, added := e.queue.Insert(off, seg.Payload)
 	if added < n {
 		c.noteHeldDuplicate(seg, off, n, added)

@@ -353,6 +353,13 @@ func (c *Conn) onRetransmitTimeout(now mono.Time) {
 func (c *Conn) loseAll(now mono.Time, first bool) {
 	s, r := &c.snd, &c.loss
 	flight := s.unacked() - s.spans.sacked
+	if r.mode == fast {
+		// What is SACKed has left the network, yet the path carried it: recovery
+		// had reduced the window for that already. Where but one segment is not
+		// SACKed, its size is no measure.
+		_, ssthresh := c.cc.Window()
+		flight = max(flight, min(ssthresh, s.unacked()))
+	}
 	l := s.spans.live()
 	window := c.reorderWindow()
 	reneged := len(l) > 0 && l[0].mark.has(sacked)

@@ -16,7 +16,7 @@ func TestActiveOpen(t *testing.T) {
 	p.Conn.Open(p.Now)
 	// RFC 9293 §3.7.1 (MUST-14, MAY-3, MUST-67): MSS always, from the MTU.
 	// RFC 7323 §2.2: not scaled; §3.2: TSecr is 0 without ACK.
-	p.Expect("S 0 win 65535 mss 1460 sackok ts 3600000/0 ws 7")
+	p.Expect("S 0 win 65535 mss 1460 sackok ts 3600000/0 ws 8")
 	p.Is(tcp.SynSent)
 	p.Pass(20 * time.Millisecond)
 	p.Send("SA 0 ack 1 win 1000 mss 1400 sackok ts 5/3600000 ws 3")
@@ -35,7 +35,7 @@ func TestActiveOpen(t *testing.T) {
 func TestPassiveOpen(t *testing.T) {
 	p := tcptest.Listening(t)
 	p.Send("S 0 win 1000 mss 1400 sackok ts 9/0 ws 3")
-	p.Expect("SA 0 ack 1 win 65535 mss 1460 sackok ts 3600000/9 ws 7")
+	p.Expect("SA 0 ack 1 win 65535 mss 1460 sackok ts 3600000/9 ws 8")
 	p.Is(tcp.SynReceived)
 	p.Send("A 1 ack 1 win 1000 ts 10/3600000")
 	p.Is(tcp.Estab)
@@ -144,7 +144,7 @@ func TestSynTimeout(t *testing.T) {
 	p := tcptest.SynSent(t)
 	total := time.Duration(0)
 	for _, d := range []time.Duration{1, 2, 4, 8, 16, 32, 60} {
-		p.After(d*time.Second, "S 0 mss 1460 sackok ws 7")
+		p.After(d*time.Second, "S 0 mss 1460 sackok ws 8")
 		total += d * time.Second
 	}
 	p.Quiet(180*time.Second - total - 1)
@@ -157,7 +157,7 @@ func TestSynTimeout(t *testing.T) {
 func TestSynAckTimeout(t *testing.T) {
 	p := tcptest.SynReceived(t)
 	for _, d := range []time.Duration{1, 2, 4} {
-		p.After(d*time.Second, "SA 0 ack 1 mss 1460 sackok ws 7")
+		p.After(d*time.Second, "SA 0 ack 1 mss 1460 sackok ws 8")
 	}
 	p.Send("A 1 ack 1 win 512")
 	p.Is(tcp.Estab)

@@ -139,7 +139,8 @@ func TestNoTuningWithoutReading(t *testing.T) {
 		p.Pass(10 * time.Millisecond)
 	}
 	p.Drain()
-	if w := p.Conn.Info().RcvWnd; w > 8<<10 {
+	// An eighth of the window may be promised too much by rounding.
+	if w := p.Conn.Info().RcvWnd; w > 14<<10 {
 		t.Errorf("window %d with 60000 bytes unread", w)
 	}
 }

@@ -17,6 +17,7 @@ type Stream struct {
 	out   chunk.Queue // written, not taken by the connection
 	tuner WindowTuner
 
+	charged int  // to the shared budget
 	opened  bool // handshake done
 	eof     bool // the peer's FIN was reached
 	noRead  bool // the application closed reading
@@ -34,7 +35,10 @@ func NewStream(cfg Config) *Stream {
 }
 
 // Receive, Control, Advance, Emit and Deadline are the Conn's; sub is always 0.
-func (s *Stream) Receive(now mono.Time, _ int, seg *wire.Segment) { s.conn.Receive(now, seg) }
+func (s *Stream) Receive(now mono.Time, _ int, seg *wire.Segment) {
+	s.conn.Receive(now, seg)
+	s.account()
+}
 
 // Control takes an ICMP error.
 func (s *Stream) Control(now mono.Time, _ int, e PathError) { s.conn.Control(now, e) }
@@ -56,7 +60,10 @@ func (s *Stream) App() App { return s }
 // Read implements App.
 func (s *Stream) Read(now mono.Time, p []byte) (int, error) {
 	if n := s.in.Read(p); n > 0 || len(p) == 0 {
-		s.tuner.Consumed(now, n, s.conn.receiveRTT())
+		if !s.conn.cfg.Budget.Tight() {
+			s.tuner.Consumed(now, n, s.conn.receiveRTT())
+		}
+		s.account()
 		return n, nil
 	}
 	switch {
@@ -79,6 +86,7 @@ func (s *Stream) Write(_ mono.Time, p []byte) (int, error) {
 	n := min(len(p), s.room())
 	if n > 0 {
 		s.out.Append(p[:n])
+		s.account()
 	}
 	if n < len(p) {
 		return n, ErrWouldBlock
@@ -96,7 +104,7 @@ func (s *Stream) whyEnded() error {
 // Bounds of the send buffer in bytes.
 const (
 	minSendBuffer = 64 << 10
-	maxSendBuffer = 4 << 20
+	maxSendBuffer = 32 << 20
 )
 
 // buffer is the send buffer's size: twice what may be in flight, so that a
@@ -105,13 +113,13 @@ const (
 // that is lost again must not silence the sender.
 func (s *Stream) buffer() int {
 	if n := s.conn.cfg.SendBuffer; n > 0 {
-		return n
+		return s.conn.cfg.Budget.Grant(n, budgetFloor)
 	}
 	n := minSendBuffer
 	if s.conn.cc != nil {
 		n += 2*s.conn.cwnd() + s.conn.snd.spans.sacked
 	}
-	return min(n, maxSendBuffer)
+	return s.conn.cfg.Budget.Grant(min(n, maxSendBuffer), budgetFloor)
 }
 
 // room is how many bytes Write takes now.
@@ -127,6 +135,7 @@ func (s *Stream) Shutdown(now mono.Time, how How) {
 	if how&CloseReading != 0 {
 		s.noRead = true
 		s.in.Clear()
+		s.account()
 	}
 	if how&CloseWriting != 0 && !s.noWrite {
 		s.noWrite = true
@@ -186,10 +195,19 @@ func (s *Stream) Next(_ mono.Time, _ uint64, limit int, dst []chunk.Slice) []chu
 // Acked implements Source.
 func (s *Stream) Acked(mono.Time, uint64) {}
 
+// collapse is up to which size what was received is copied together: a packet
+// of a few bytes would pin the memory of a whole one.
+const collapse = 256
+
 // Deliver implements Sink.
 func (s *Stream) Deliver(_ mono.Time, _ uint64, runs []chunk.Slice) {
 	for _, r := range runs {
 		if s.noRead {
+			r.Release()
+			continue
+		}
+		if r.Len() <= collapse {
+			s.in.Append(r.B)
 			r.Release()
 			continue
 		}
@@ -198,7 +216,9 @@ func (s *Stream) Deliver(_ mono.Time, _ uint64, runs []chunk.Slice) {
 }
 
 // Window implements Sink.
-func (s *Stream) Window() int { return s.tuner.Window() - s.in.Len() }
+func (s *Stream) Window() int {
+	return s.conn.cfg.Budget.Grant(s.tuner.Window()-s.in.Len(), budgetFloor)
+}
 
 // AppendOptions implements Optioner.
 func (s *Stream) AppendOptions(_ mono.Time, _ Outgoing, _ int, b []byte) []byte { return b }
@@ -215,5 +235,6 @@ func (s *Stream) Changed(_ mono.Time, e Change) {
 		s.eof = true
 	case Closed:
 		s.out.Clear()
+		s.account()
 	}
 }

@@ -35,8 +35,9 @@ func (t *WindowTuner) SetMax(most int) { t.most = most }
 // 0 if not.
 //
 // A sender in slow start doubles per round trip, and what is consumed in one
-// round was sent in the round before: twice is just enough, and as much again
-// as it grew keeps ahead.
+// round was sent in the round before: when this round's reading shows, twice as
+// much is under way already, and as much again will be before the next shows.
+// So twice what was read, and eight times by how much that grew.
 func (t *WindowTuner) Consumed(now mono.Time, n int, rtt time.Duration) {
 	if t.begun == 0 {
 		t.begun = now
@@ -50,7 +51,7 @@ func (t *WindowTuner) Consumed(now mono.Time, n int, rtt time.Duration) {
 		if t.before == 0 {
 			grown = 0
 		}
-		want := 2*t.bytes + 2*min(grown, t.bytes) + 16*1460
+		want := 2*t.bytes + 8*min(grown, t.bytes) + 16*1460
 		t.window = max(t.window, min(want, t.most))
 		t.before = t.bytes
 	}
