@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -266,5 +267,82 @@ func TestReassembly(t *testing.T) {
 		s.in(". 2001:3001(1000) ack 1 win 257")
 		s.out(". 1:1(0) ack 4001")
 		s.read(fd, 2000, 2000)
+	})
+}
+
+// Shutdown of reading alone changes nothing for the peer; of both directions,
+// what still arrives is answered with a RST (RFC 9293 §3.6.1).
+func TestShutdown(t *testing.T) {
+	both(t, in4, func(s *script) {
+		l := s.listen(0)
+		fd := s.handshake(l)
+		s.call(0, "shutdown %d %d", fd, unix.SHUT_RD)
+		s.read(fd, 0, 0)
+		s.in("P. 1:11(10) ack 1 win 257")
+		s.out(". 1:1(0) ack 11")
+		s.read(fd, 0, 10)
+		s.read(fd, 10, 0)
+		s.call(0, "shutdown %d %d", fd, unix.SHUT_WR)
+		s.at = s.call(0, "time")
+		s.out("F. 1:1(0) ack 11")
+		s.in(". 11:11(0) ack 2 win 257")
+		s.in("P. 11:21(10) ack 2 win 257")
+		a := s.d.run("next")
+		if line, _ := s.decode(a.data); line != "R. 2:2(0) ack 11" && line != "R 2:2(0)" {
+			s.t.Errorf("answered with %s", line)
+		}
+	})
+}
+
+// The SYN-ACK is given up after tcp_synack_retries.
+func TestSYNACKGivenUp(t *testing.T) {
+	configure(t, "net.ipv4.tcp_synack_retries = 1\n")
+	both(t, in4, func(s *script) {
+		s.listen(0)
+		s.in("S 0:0(0) win 1000 <mss 1000>")
+		s.out("S. 0:0(0) ack 1 <mss 1460>")
+		s.after(time.Second, "S. 0:0(0) ack 1 <mss 1460>")
+		s.silent(time.Minute)
+	})
+}
+
+// The initial window is ten segments (RFC 6928 §2), and doubles in a round trip
+// (RFC 5681 §3.1), all sent at once.
+func TestSlowStart(t *testing.T) {
+	both(t, in4, func(s *script) {
+		l := s.listen(0)
+		fd := s.handshake(l)
+		s.write(fd, 0, 40000)
+		s.at = s.call(0, "time")
+		for i := range 10 {
+			s.out(segment(".", i*1000+1, 1000))
+		}
+		s.pass(100 * ms)
+		at := 10
+		for i := range 5 {
+			s.in(fmt.Sprintf(". 1:1(0) ack %d win 1000", (i+1)*2000+1))
+			for range 4 {
+				s.out(segment(".", at*1000+1, 1000))
+				at++
+			}
+		}
+		if i := s.info(fd, 232); i.Snd_cwnd != 20 || i.Snd_ssthresh != 0x7fffffff {
+			s.t.Errorf("cwnd %d, ssthresh %d", i.Snd_cwnd, i.Snd_ssthresh)
+		}
+	})
+}
+
+// A tail that is lost is probed after two round trips (RFC 8985 §7.2), and sent
+// again when the timer runs out, 200 ms at least.
+func TestTailLoss(t *testing.T) {
+	both(t, in4, func(s *script) {
+		l := s.listen(0)
+		fd := s.handshake(l)
+		s.write(fd, 0, 2000)
+		s.at = s.call(0, "time")
+		s.out(segment(".", 1, 1000))
+		s.out(segment("P.", 1001, 1000))
+		s.after(200*ms, segment("P.", 1001, 1000))
+		s.after(300*ms, segment(".", 1, 1000))
 	})
 }

@@ -39,6 +39,7 @@ type flow struct {
 
 	sock     *socket // nil before accept and after close
 	listener *socket // whose queue it is to join, nil afterwards
+	phase    phase   // how it began
 	tuned    bool    // for the time after the handshake
 	state    tcp.State
 	peerFin  bool // the peer had closed before the end
@@ -159,17 +160,21 @@ func (f *flow) noteState() {
 
 // tune gives the machine what the socket's options say.
 func (f *flow) tune() {
-	f.app().Tune(f.h.clock.now, f.opts.tuning(f.h.settings, f.opened()))
+	p := f.phase
+	if f.opened() {
+		p = standing
+	}
+	f.app().Tune(f.h.clock.now, f.opts.tuning(f.h.settings, p))
 }
 
 // newStream makes a plain connection.
-func (h *Host) newStream(t tuple, o *options) *flow {
-	st := tcp.NewStream(h.config(t, o))
-	return &flow{h: h, m: st, stream: st, local: t.local, remote: t.remote, paths: map[int]tuple{}, opts: o}
+func (h *Host) newStream(t tuple, o *options, p phase) *flow {
+	st := tcp.NewStream(h.config(t, o, p))
+	return &flow{h: h, m: st, stream: st, phase: p, local: t.local, remote: t.remote, paths: map[int]tuple{}, opts: o}
 }
 
 // config is what a connection or subflow starts from.
-func (h *Host) config(t tuple, o *options) tcp.Config {
+func (h *Host) config(t tuple, o *options, p phase) tcp.Config {
 	mtu := h.mtu(t.remote.Addr())
 	if o.maxSeg > 0 {
 		mtu = min(mtu, o.maxSeg+headers(t.remote.Addr()))
@@ -178,7 +183,7 @@ func (h *Host) config(t tuple, o *options) tcp.Config {
 		Local: t.local, Remote: t.remote, MTU: mtu,
 		ISS:           h.iss(t),
 		NewController: h.settings.controller(o.congestion),
-		Tuning:        o.tuning(h.settings, false),
+		Tuning:        o.tuning(h.settings, p),
 	}
 }
 

@@ -121,7 +121,7 @@ func (h *Host) segment(d datagram) {
 	seg.ECN = ecn.FromTOS(d.tos)
 	t := tuple{netip.AddrPortFrom(d.dst, seg.DstPort), netip.AddrPortFrom(d.src, seg.SrcPort)}
 	b, known := h.tuples[t]
-	if known && b.f.stream != nil && b.f.stream.Conn.Reopens(&seg, !b.f.opts.tuning(h.settings, false).NoTimestamps) {
+	if known && b.f.stream != nil && b.f.stream.Conn.Reopens(&seg, h.settings.number("net.ipv4.tcp_timestamps", 1) != 0) {
 		// RFC 6191 §2: the old incarnation makes room.
 		h.drop(b.f)
 		known = false

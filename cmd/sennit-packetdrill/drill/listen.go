@@ -70,19 +70,19 @@ func (h *Host) welcome(t tuple, seg *wire.Segment) bool {
 	}
 	o := l.opts.clone()
 	if !l.mptcp {
-		f := h.newStream(t, o)
+		f := h.newStream(t, o, accepting)
 		f.listener = l
 		f.stream.Conn.Listen()
 		h.add(f, 0, t)
 		h.do(f, func(now mono.Time) { f.stream.Receive(now, 0, seg) })
 		return true
 	}
-	f := h.newMultipath(t, o, false)
+	f := h.newMultipath(t, o, accepting)
 	f.listener = l
 	h.add(f, 0, t)
 	h.tokens[f.mp.Token()] = f
 	h.do(f, func(now mono.Time) {
-		f.mp.Accept(now, addressOf(t.local.Addr()), h.config(t, o), seg)
+		f.mp.Accept(now, h.addressOf(t.local.Addr()), h.config(t, o, accepting), seg)
 		f.tellLocal(now)
 	})
 	return true
@@ -185,18 +185,18 @@ func (s *socket) open(a netip.AddrPort) unix.Errno {
 	}
 	s.err, s.ended, s.refused = 0, false, false
 	if !s.mptcp {
-		f := h.newStream(t, s.opts)
+		f := h.newStream(t, s.opts, opening)
 		s.flow, f.sock = f, s
 		h.add(f, 0, t)
 		h.do(f, f.stream.Conn.Open)
 		return 0
 	}
-	f := h.newMultipath(t, s.opts, true)
+	f := h.newMultipath(t, s.opts, opening)
 	s.flow, f.sock = f, s
 	h.add(f, 0, t)
 	h.tokens[f.mp.Token()] = f
 	h.do(f, func(now mono.Time) {
-		f.mp.First(now, addressOf(t.local.Addr()), h.config(t, s.opts))
+		f.mp.First(now, h.addressOf(t.local.Addr()), h.config(t, s.opts, opening))
 		f.tellLocal(now)
 	})
 	return 0

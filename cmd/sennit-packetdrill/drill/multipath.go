@@ -4,6 +4,7 @@ package drill
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/sennit-net/sennit/mptcp/conn"
 	"github.com/sennit-net/sennit/mptcp/key"
@@ -16,13 +17,13 @@ import (
 
 // newMultipath makes a Multipath TCP connection: it still needs First or
 // Accept.
-func (h *Host) newMultipath(t tuple, o *options, initiator bool) *flow {
-	f := &flow{h: h, local: t.local, remote: t.remote, paths: map[int]tuple{}, opts: o}
+func (h *Host) newMultipath(t tuple, o *options, p phase) *flow {
+	f := &flow{h: h, phase: p, local: t.local, remote: t.remote, paths: map[int]tuple{}, opts: o}
 	cfg := conn.Config{
-		Initiator: initiator, LocalKey: h.newKey(),
+		Initiator: p == opening, LocalKey: h.newKey(),
 		Checksum: h.settings.number("net.mptcp.checksum_enabled", 0) != 0,
 		DenyJoin: h.settings.number("net.mptcp.allow_join_initial_addr_port", 1) == 0,
-		Tuning:   o.tuning(h.settings, false),
+		Tuning:   o.tuning(h.settings, p),
 	}
 	m, err := mode.New(mode.Handover)
 	if err != nil || h.settings.number("net.mptcp.enabled", 1) == 0 {
@@ -44,13 +45,17 @@ func (h *Host) newKey() uint64 {
 	}
 }
 
-func addressOf(a netip.Addr) policy.Address { return policy.Address{Link: 1, Addr: a} }
+// addressOf is how a path manager sees a local address: each that was set up is
+// on a link of its own, since it opens one subflow for each link.
+func (h *Host) addressOf(a netip.Addr) policy.Address {
+	return policy.Address{Link: policy.Link(2 + slices.Index(h.settings.endpoints(), a)), Addr: a}
+}
 
 // tellLocal names the addresses that subflows may start from: only those that
 // were set up for it, since a script expects no other packets.
 func (f *flow) tellLocal(now mono.Time) {
 	for _, a := range append([]netip.Addr{f.local.Addr()}, f.h.settings.endpoints()...) {
-		f.mp.Path(now, policy.Event{Kind: policy.LocalAdded, Address: addressOf(a)})
+		f.mp.Path(now, policy.Event{Kind: policy.LocalAdded, Address: f.h.addressOf(a)})
 	}
 }
 
@@ -75,7 +80,7 @@ func (f *flow) serveWants() bool {
 			continue
 		}
 		h.add(f, sub, t)
-		f.mp.Opened(h.clock.now, w.Sub, h.config(t, f.opts), uint32(h.random()))
+		f.mp.Opened(h.clock.now, w.Sub, h.config(t, f.opts, opening), uint32(h.random()))
 	}
 	return len(f.wants) > 0
 }
@@ -93,7 +98,7 @@ func (h *Host) join(t tuple, seg *wire.Segment) bool {
 	}
 	why := option.ResetReason(option.ResetMPTCP)
 	if f := h.tokens[set.Join.Token]; f != nil {
-		sub, ok := f.mp.Join(h.clock.now, addressOf(t.local.Addr()), h.config(t, f.opts), uint32(h.random()), seg)
+		sub, ok := f.mp.Join(h.clock.now, h.addressOf(t.local.Addr()), h.config(t, f.opts, accepting), uint32(h.random()), seg)
 		if ok {
 			h.add(f, int(sub), t)
 			h.settle(f)

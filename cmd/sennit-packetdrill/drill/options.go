@@ -63,8 +63,17 @@ func or(n, otherwise int) int {
 	return otherwise
 }
 
+// phase is where a connection is, as far as limits differ.
+type phase uint8
+
+const (
+	opening   phase = iota // our SYN is under way
+	accepting              // our SYN-ACK is
+	standing               // the handshake is done
+)
+
 // tuning is what the options and the namespace's settings mean for a machine.
-func (o *options) tuning(s *settings, opened bool) tcp.Tuning {
+func (o *options) tuning(s *settings, p phase) tcp.Tuning {
 	t := tcp.Tuning{
 		NoDelay:       o.noDelay,
 		SendBuffer:    o.sndBuf,
@@ -75,6 +84,7 @@ func (o *options) tuning(s *settings, opened bool) tcp.Tuning {
 		NoWindowScale: s.number("net.ipv4.tcp_window_scaling", 1) == 0,
 		NoRACK:        s.number("net.ipv4.tcp_recovery", 1)&1 == 0,
 		QuickAcks:     quickAcks,
+		NoPacing:      true, // as Linux without a queueing discipline that paces
 		TTL:           uint8(o.ttl), DSCP: uint8(o.tos >> 2),
 	}
 	if o.rcvBuf > 0 {
@@ -91,8 +101,10 @@ func (o *options) tuning(s *settings, opened bool) tcp.Tuning {
 	switch {
 	case o.userTimeout > 0:
 		t.UserTimeout = time.Duration(o.userTimeout) * time.Millisecond
-	case !opened:
+	case p == opening:
 		t.UserTimeout = retryTime(or(o.synCount, s.number("net.ipv4.tcp_syn_retries", 6)))
+	case p == accepting:
+		t.UserTimeout = retryTime(or(o.synCount, s.number("net.ipv4.tcp_synack_retries", 5)))
 	}
 	return t
 }

@@ -254,12 +254,16 @@ func (h *Host) Shutdown(fd, how int) unix.Errno {
 	case s.flow == nil || s.flow.over():
 		return unix.ENOTCONN
 	}
-	// Reading ends here only: what the peer still sends is taken, as Linux does.
+	// Reading alone ends here only: what the peer still sends is taken, as Linux
+	// does. With both directions closed it is answered with a RST.
 	s.shutRead = s.shutRead || how != unix.SHUT_WR
 	if how != unix.SHUT_RD {
 		s.shutWrite = true
 		s.flow.release()
 		s.flow.shutdown(tcp.CloseWriting)
+	}
+	if s.shutRead && s.shutWrite && s.flow.unread() == 0 {
+		s.flow.shutdown(tcp.CloseReading)
 	}
 	h.cond.Broadcast()
 	return 0

@@ -21,6 +21,10 @@ var linuxStates = map[tcp.State]uint8{
 // Where the bit fields of struct tcp_info lie, which the Go struct leaves out.
 const scaleByte = 6
 
+// infinite is a threshold in bytes that means there is none: no window gets
+// there.
+const infinite = 1 << 30
+
 // noThreshold is what Linux shows for a slow-start threshold that is infinite.
 const noThreshold = 0x7fffffff
 
@@ -67,7 +71,7 @@ func (h *Host) linuxInfo(in tcp.Info) unix.TCPInfo {
 		Bytes_acked: in.BytesAcked, Bytes_received: in.BytesReceived, Bytes_sent: in.BytesSent + in.BytesRetrans,
 		Bytes_retrans: in.BytesRetrans, Snd_wnd: uint32(in.SndWnd),
 	}
-	if in.Ssthresh > 0 && in.Ssthresh/mss < noThreshold {
+	if in.Ssthresh > 0 && in.Ssthresh < infinite {
 		i.Snd_ssthresh = uint32(in.Ssthresh / mss)
 	}
 	if in.MinRTT == 0 {
