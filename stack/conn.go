@@ -115,16 +115,17 @@ func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: d, Interval: d})
 }
 
-// SetKeepAliveConfig sets all of keep-alive; zero values mean 15 s, 15 s and 9
-// as in package net, negative ones leave a value alone.
+// SetKeepAliveConfig sets all of keep-alive; zero values mean two hours
+// (RFC 9293 §3.8.4, MUST-28; package net has 15 s), 75 s and 9, negative ones
+// leave a value alone.
 func (c *Conn) SetKeepAliveConfig(a net.KeepAliveConfig) error {
 	return c.tune("set", nil, func(t *tcp.Tuning) {
 		if !a.Enable {
 			t.KeepAlive = tcp.KeepAlive{}
 			return
 		}
-		choose(&t.KeepAlive.Idle, a.Idle, 15*time.Second)
-		choose(&t.KeepAlive.Interval, a.Interval, 15*time.Second)
+		choose(&t.KeepAlive.Idle, a.Idle, 2*time.Hour)
+		choose(&t.KeepAlive.Interval, a.Interval, 75*time.Second)
 		choose(&t.KeepAlive.Count, a.Count, 9)
 	})
 }
@@ -160,6 +161,7 @@ func (c *Conn) tune(op string, own func(*Sock), f func(*tcp.Tuning)) error {
 		t := *k.tuning
 		f(&t)
 		k.tuning = &t
+		k.mark(&t)
 		k.app.Tune(now, t)
 	}
 	k.settle(now)

@@ -25,6 +25,9 @@ type Counters struct {
 	CookiesRejected   atomic.Uint64 // ACKs without connection that brought no cookie of ours
 	TimeWaitsReopened atomic.Uint64 // connections in TIME-WAIT whose 4-tuple a new SYN took over
 	TimeWaitsEvicted  atomic.Uint64 // left TIME-WAIT early because there were too many
+	SourceRouted      atomic.Uint64 // IPv4 packets dropped for a source route
+	Martians          atomic.Uint64 // TCP segments from or to what can be no end of a connection
+	PathsDoubted      atomic.Uint64 // times a connection sent again and again without an answer (RFC 9293 §3.8.3)
 	PathErrors        atomic.Uint64 // ICMP errors given to a connection
 	StrayPathErrors   atomic.Uint64 // ICMP errors about no connection of ours
 	DatagramsDropped  atomic.Uint64 // of UDP flows whose reader was slow

@@ -172,17 +172,25 @@ func (s *Stack) receive(n *nic, pkt *gv.PacketBuffer) bool {
 	p.buf = pkt
 	p.head = peek(pkt, &p.scratch)
 	taken := p.open(n.trusted) && s.dispatch(n, p)
+	if !taken && sourceRouted(p.head) {
+		// Departs from RFC 9293 §3.9.2.1 (MUST-51 to MUST-53, SHLD-24): a route
+		// given by the sender is neither followed nor returned (RFC 7126 §4.3.5).
+		s.counters.SourceRouted.Add(1)
+		taken = true
+	}
 	p.buf, p.head = nil, nil
 	return taken
 }
 
 // dispatch gives a plain packet to whoever handles its protocol here.
 func (s *Stack) dispatch(n *nic, p *packet) bool {
-	// RFC 1122 §3.2.1.3: what has no proper source, or is not for this address
-	// on this link (strong host model, §3.3.4.2), is gVisor's to refuse.
-	if !unicast(p.src) || p.src.IsLoopback() || p.src.Is4In6() || !unicast(p.dst) ||
-		!(s.opts.AnyAddress || n.has(p.dst)) {
-		return false
+	if s.martian(n, p.src, p.dst) {
+		if p.proto == uint8(header.TCPProtocolNumber) {
+			// RFC 9293 §3.9.2.3: in silence.
+			s.counters.Martians.Add(1)
+			return true
+		}
+		return false // gVisor's to refuse, or multicast
 	}
 	switch p.proto {
 	case uint8(header.TCPProtocolNumber):
@@ -223,6 +231,10 @@ func (s *Stack) receiveSlow(id gv.TransportEndpointID, pkt *gv.PacketBuffer) boo
 		local: fromGV(id.LocalAddress), remote: fromGV(id.RemoteAddress), buf: pkt,
 		header: h, skip: pkt.HeaderSize() - len(h), size: len(h) + pkt.Data().Size(),
 		verified: pkt.RXChecksumValidated,
+	}
+	if s.martian(n, in.remote, in.local) {
+		s.counters.Martians.Add(1)
+		return true
 	}
 	if in.local.Is4() {
 		in.tos, _ = header.IPv4(net).TOS()

@@ -53,6 +53,7 @@ func (p *Path) Config(t tcp.Tuning) tcp.Config {
 		Learned:  func(_ mono.Time, mtu int) { p.learned = int32(mtu) },
 		MaxSuper: p.superLimit(),
 		Recorder: p.s.opts.Recorder,
+		Doubted:  p.s.doubted,
 		Tuning:   t,
 	}
 	if p.begin.kind == answered {
@@ -126,7 +127,7 @@ var (
 // may fix the address, link the link; zero values leave the choice to the
 // stack: the first link that is up and has a fitting address.
 func (s *Stack) choose(link LinkID, local, remote netip.Addr) (*nic, netip.Addr, error) {
-	if !unicast(remote) {
+	if s.unusable(remote) {
 		return nil, local, syscall.ENETUNREACH
 	}
 	err := errNoLink

@@ -200,7 +200,7 @@ const batchSize = 16
 // batch is the memory of one goroutine that writes for a Sock.
 type batch struct {
 	segs    [batchSize]wire.Segment
-	paths   [batchSize]*Path
+	ways    [batchSize]envelope // as they were under the lock
 	n       int
 	scratch scratch
 }
@@ -271,7 +271,7 @@ func (k *Sock) emit(now mono.Time, b *batch) *batch {
 			chunk.ReleaseAll(seg.Payload)
 			continue
 		}
-		b.paths[b.n] = p
+		b.ways[b.n] = p.envelope
 		b.n++
 	}
 	return b
@@ -283,9 +283,9 @@ func (s *Stack) write(b *batch) {
 		seg := &b.segs[i]
 		// A failed write is a lost segment: the machine finds out as it does
 		// for any other.
-		_ = s.send(&b.paths[i].envelope, seg, &b.scratch)
+		_ = s.send(&b.ways[i], seg, &b.scratch)
 		chunk.ReleaseAll(seg.Payload)
-		b.paths[i] = nil
+		b.ways[i].nic = nil
 	}
 }
 

@@ -58,6 +58,7 @@ type Stack struct {
 	any   handlers
 
 	counters Counters
+	doubted  func(mono.Time) // counts; one for all connections
 
 	// links is replaced as a whole under linkMu; packets read it without.
 	links   atomic.Pointer[linkTable]
@@ -85,6 +86,7 @@ func New(o Options) (*Stack, error) {
 	if s.clock == nil {
 		s.clock = tcpip.NewStdClock()
 	}
+	s.doubted = func(mono.Time) { s.counters.PathsDoubted.Add(1) }
 	s.epoch = s.clock.NowMonotonic()
 	if _, err := io.ReadFull(s.rand, s.isn[:]); err != nil {
 		return nil, fmt.Errorf("stack: no randomness: %w", err)
