@@ -58,7 +58,7 @@ func TestCookieMAC(t *testing.T) {
 	}
 }
 
-// Two stacks, and two slots of one, do not make the same cookies.
+// RFC 4987 §3.6: two stacks, and two slots of one, do not make the same cookies.
 func TestCookieKeys(t *testing.T) {
 	a, b := new(Stack), new(Stack)
 	a.isn[0], b.isn[0] = 1, 2

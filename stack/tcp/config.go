@@ -67,6 +67,9 @@ type Tuning struct {
 	QuickAcks int   // segments acknowledged at once when data begins to come; 0: none
 	NoPacing  bool  // send at once what the window allows, where the controller can do without pacing
 	TTL, DSCP uint8 // of IP; TTL 0: the stack's default
+	// Challenges is how many challenge ACKs a connection sends in a second
+	// (RFC 5961 §7); 0: 10.
+	Challenges uint8
 	// NoSoftErrors keeps quiet of what does not end the connection: ICMP errors
 	// and R1 (RFC 9293 §3.9.1.8, SHLD-20).
 	NoSoftErrors bool

@@ -182,7 +182,7 @@ func (c *Conn) ackUnacceptable(now mono.Time, seg *wire.Segment) {
 	if seg.Flags.Has(wire.RST) {
 		return
 	}
-	if seg.SeqLen() > 0 || c.mayChallenge(now) {
+	if seg.SeqLen() > 0 && !seg.Flags.Has(wire.SYN) || c.mayChallenge(now) {
 		c.out.ack = true
 	}
 }
@@ -238,7 +238,7 @@ func (c *Conn) checkSYN(now mono.Time, seg *wire.Segment) bool {
 	return false
 }
 
-func (c *Conn) mayChallenge(now mono.Time) bool { return c.out.challenges.allow(now) }
+func (c *Conn) mayChallenge(now mono.Time) bool { return c.out.challenges.allow(now, c.cfg.Challenges) }
 
 // challenge sends a challenge ACK (RFC 5961 §3.2).
 func (c *Conn) challenge(now mono.Time) {

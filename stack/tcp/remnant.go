@@ -18,6 +18,7 @@ type Remnant struct {
 	window      int32 // bytes from RCV.NXT that were promised
 	field       uint16
 	timestamps  bool
+	limit       uint8 // of challenge ACKs per second
 	challenges  throttle
 	until       mono.Time
 	wait        time.Duration
@@ -32,7 +33,7 @@ func (c *Conn) Remnant() (Remnant, bool) {
 	return Remnant{
 		nxt: c.snd.nxt(), rcvNxt: c.rcv.nxt, recent: c.rcv.ts.recent, tsOffset: c.cfg.TSOffset,
 		window: int32(c.acceptable()), field: uint16(min(c.windowLeft()>>c.opt.rcvShift, 65535)),
-		timestamps: c.opt.timestamps, challenges: c.out.challenges,
+		timestamps: c.opt.timestamps, challenges: c.out.challenges, limit: c.cfg.Challenges,
 		until: c.at[tLifetime], wait: c.timeWait(),
 	}, true
 }
@@ -81,7 +82,7 @@ func (r *Remnant) Receive(now mono.Time, seg, out *wire.Segment) bool {
 
 // challenge sends an ACK, at a bounded rate.
 func (r *Remnant) challenge(now mono.Time, out *wire.Segment) bool {
-	if !r.challenges.allow(now) {
+	if !r.challenges.allow(now, r.limit) {
 		return false
 	}
 	r.ack(now, out)
@@ -137,22 +138,28 @@ func (c *Conn) Reopens(syn *wire.Segment, timestamps bool) bool {
 	return r.Reopens(syn, timestamps)
 }
 
-// throttle bounds challenge ACKs of one connection (RFC 5961 §7). There is no
-// limit shared with others: it would be a side channel.
+// throttle bounds challenge ACKs of one connection (RFC 5961 §7): so many at
+// once, and then as many in a second, evenly: so that nobody can use up a whole
+// second's in advance. There is no limit shared with others: it would be a side
+// channel.
 type throttle struct {
-	began mono.Time // of the current second
-	n     uint8     // in it
+	full mono.Time // when all that were used have come back
 }
 
-// challengesPerSecond is the bound.
+// challengesPerSecond is the bound where none is set.
 const challengesPerSecond = 10
 
-func (t *throttle) allow(now mono.Time) bool {
-	if t.began == 0 || now.Sub(t.began) >= time.Second {
-		t.began, t.n = now, 0
+func (t *throttle) allow(now mono.Time, limit uint8) bool {
+	if limit == 0 {
+		limit = challengesPerSecond
 	}
-	t.n = min(t.n+1, 200)
-	return t.n <= challengesPerSecond
+	each := time.Second / time.Duration(limit)
+	full := max(t.full, now)
+	if full.Sub(now) > each*time.Duration(limit-1) {
+		return false
+	}
+	t.full = full.Add(each)
+	return true
 }
 
 // Lingers reports whether TIME-WAIT is all that is left of the stream, and the
