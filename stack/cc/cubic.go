@@ -22,11 +22,12 @@ const (
 type Cubic struct {
 	window
 	curve
-	saved struct {
-		window
-		curve
-		valid bool
-	}
+	saved *savedCubic // before the last reduction; nil: there was none to be taken back
+}
+
+type savedCubic struct {
+	window
+	curve
 }
 
 // curve is what CUBIC remembers beside the window (RFC 9438 §4.1.2).
@@ -138,7 +139,7 @@ func (c *Cubic) Congested(e Event) {
 		c.epoch, c.flat = 0, true
 		return
 	}
-	c.saved.window, c.saved.curve, c.saved.valid = c.window, c.curve, true
+	c.saved = &savedCubic{c.window, c.curve}
 
 	w := float64(c.window.cwnd) / float64(c.mss)
 	c.prior = w
@@ -157,15 +158,13 @@ func (c *Cubic) Congested(e Event) {
 // Undo restores everything a spurious event changed, unless the window has
 // grown past it since (RFC 9438 §4.9).
 func (c *Cubic) Undo(mono.Time) {
-	if !c.saved.valid {
-		return
-	}
-	c.saved.valid = false
-	if c.window.cwnd >= c.saved.window.cwnd {
+	s := c.saved
+	c.saved = nil
+	if s == nil || c.window.cwnd >= s.window.cwnd {
 		return
 	}
 	mss := c.mss
-	c.window, c.curve = c.saved.window, c.saved.curve
+	c.window, c.curve = s.window, s.curve
 	c.Resize(mss)
 }
 

@@ -7,10 +7,9 @@ import "github.com/sennit-net/sennit/stack/mono"
 // is in flight (RFC 6675), so there is nothing to inflate and to deflate.
 type Reno struct {
 	window
-	acked int // bytes acknowledged since congestion avoidance last added a segment
-	saved struct {
-		window
-		valid bool
+	acked int      // bytes acknowledged since congestion avoidance last added a segment
+	saved struct { // before the last reduction
+		cwnd, ssthresh int // cwnd 0: there was none to be taken back
 	}
 }
 
@@ -46,7 +45,7 @@ const (
 // less (RFC 8511 §3.1).
 func (r *Reno) Congested(e Event) {
 	if e.Kind != Timeout || e.First {
-		r.saved.window, r.saved.valid = r.window, true
+		r.saved.cwnd, r.saved.ssthresh = r.cwnd, r.ssthresh
 	}
 	r.acked = 0
 	r.shrink(e, int(r.beta(e, renoBeta, renoBetaECN)*float64(r.used(e))))
@@ -55,10 +54,10 @@ func (r *Reno) Congested(e Event) {
 // Undo gives the window back that a spurious event took (RFC 4015 §3.2 keeps
 // the larger).
 func (r *Reno) Undo(mono.Time) {
-	if !r.saved.valid {
+	if r.saved.cwnd == 0 {
 		return
 	}
-	r.saved.valid = false
 	r.cwnd = max(r.cwnd, r.saved.cwnd)
 	r.ssthresh = max(r.ssthresh, r.saved.ssthresh)
+	r.saved.cwnd = 0
 }

@@ -23,6 +23,7 @@ type window struct {
 	ssthresh int
 	start    hystart
 	srtt     time.Duration // as last told
+	use      validation
 }
 
 func newWindow(c Config) window {
@@ -88,6 +89,7 @@ func (w *window) mayGrow(a Ack) bool {
 	if a.SRTT > 0 {
 		w.srtt = a.SRTT
 	}
+	w.validate(a)
 	if a.Bytes <= 0 || a.Recovery {
 		return false
 	}
@@ -115,11 +117,6 @@ func (w *window) slowStart(a Ack) (rest int) {
 	}
 	return bytes - k
 }
-
-// used returns how much of the window was in use at a congestion event. A long
-// repair keeps SACKed bytes outstanding beyond the window: those have left the
-// network and must not count.
-func (w *window) used(e Event) int { return min(e.InFlight, w.cwnd) }
 
 // beta is the share of the window a congestion event leaves: more for a mark
 // than for a loss, since queues that mark are short (RFC 8511 §3.1). Slow start

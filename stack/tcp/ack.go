@@ -241,6 +241,9 @@ func (c *Conn) inform(now mono.Time, seg *wire.Segment, f *feedback) {
 	if c.cfg.ECN != nil {
 		var congested bool
 		if marked, congested = c.cfg.ECN.Acked(now, seg, f.fresh); congested && c.loss.mode == calm {
+			if c.cwnd() <= c.opt.mss {
+				c.slowFurther(now)
+			}
 			c.cc.Congested(cc.Event{Now: now, Kind: cc.ECN, InFlight: f.unacked})
 		}
 	}

@@ -182,6 +182,11 @@ func (c *Conn) establish(now mono.Time) {
 	c.snd.since, c.snd.ackedAt = now, now
 	c.snd.lastAt = 0
 	c.at.stop(tRetransmit)
+	if c.loss.backoffs > 1 {
+		// RFC 6928 §2: after one lost SYN the initial window may stay; more
+		// than one is taken for congestion (RFC 5681 §3.1).
+		c.newController(c.opt.mss)
+	}
 	c.loss.backoffs = 0
 	c.rtt.Progress()
 	c.setState(now, Estab)

@@ -22,6 +22,7 @@ type rate struct {
 
 	next mono.Time // earliest time for the next data, by the controller's rate
 	held bool      // the rate, and nothing else, is what keeps data back
+	stop mono.Time // no data before: marks go on at the smallest window
 }
 
 // departure is what was known when a span was sent (draft-ietf-ccwg-bbr
@@ -126,6 +127,16 @@ func (c *Conn) lose(i int) {
 		InFlight: p.left.flight(), AppLimited: p.left.inFlight < 0})
 }
 
+// slowFurther answers a mark that comes while the window is a single segment
+// already: the next goes when the retransmission timer would run out, which is
+// set anew (RFC 3168 §6.1.2, RFC 9438 §4.6).
+func (c *Conn) slowFurther(now mono.Time) {
+	c.rate.stop = now.Add(c.rtt.RTO())
+	if c.snd.outstanding() {
+		c.armRetransmit(now)
+	}
+}
+
 // pacing is the rate in bytes per second; 0: not paced.
 func (c *Conn) pacing() float64 {
 	if c.cfg.NoPacing && c.rate.model == nil {
@@ -147,6 +158,10 @@ func (c *Conn) quantum() int {
 // in quanta and not one by one.
 func (c *Conn) paced(now mono.Time) bool {
 	r := &c.rate
+	if r.stop > now {
+		c.at.set(tPace, r.stop)
+		return false
+	}
 	pace := c.pacing()
 	if pace <= 0 || r.next <= now {
 		return true
