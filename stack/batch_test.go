@@ -9,6 +9,7 @@ import (
 
 // RFC 5681 §4.2: segments that are there at once are acknowledged once; each
 // second one at least where they come apart.
+// RFC 9293 §3.10.7.4 (MUST-58, MUST-59).
 func TestBatchIsAcknowledgedOnce(t *testing.T) {
 	const segments = 8 // within the initial window
 	// All arrive at the same instant; or, at 1 Mbit/s, 12 ms apart.

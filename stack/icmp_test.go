@@ -97,6 +97,7 @@ func drain(w *wireEnd) {
 
 // ICMP errors that do not belong to a connection, or were damaged, count as
 // such and nothing else happens.
+// RFC 9293 §3.9.2.2 (MUST-54).
 func TestStrayPathErrors(t *testing.T) {
 	w := newWire(t, stack.Options{})
 	conn, local, _, next := w.establish(peer4)
@@ -132,6 +133,7 @@ func TestPortUnreachableRefuses(t *testing.T) {
 
 // RFC 5927 §4.1: an ICMP error that quotes a sequence number which is not in
 // flight is a forgery and has no effect.
+// RFC 9293 §3.9.2.2 (MUST-54).
 func TestForgedPathMTU(t *testing.T) {
 	w := newWire(t, stack.Options{})
 	conn, local, _, next := w.establish(peer4)

@@ -211,6 +211,7 @@ func TestBelievedMTU(t *testing.T) {
 }
 
 // RFC 6724 §5, rule 8: the source with the longest prefix in common.
+// RFC 9293 §3.9.1.1 (MUST-44).
 func TestSourceAddress(t *testing.T) {
 	n := &nic{}
 	n.addrs.Store(&[]netip.Prefix{netip.MustParsePrefix("10.1.0.1/24"), netip.MustParsePrefix("10.2.0.1/24"),
@@ -230,6 +231,7 @@ func TestSourceAddress(t *testing.T) {
 }
 
 // RFC 6864 §4.1: an atomic datagram has DF set and may have any ID.
+// RFC 9293 §3.8.1 (MAY-4): so a retransmission has none of its own.
 func TestIPHeader(t *testing.T) {
 	b := make([]byte, 20)
 	putIP(b, addr("10.0.0.1"), addr("10.0.0.2"), 6, 0xb9, 0, 100)

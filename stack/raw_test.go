@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,14 +31,19 @@ type wireEnd struct {
 
 func newWire(t testing.TB, o stack.Options) *wireEnd {
 	t.Helper()
+	return newWireOn(t, newStack(t, o), netip.PrefixFrom(addrA4, 24), netip.PrefixFrom(addrA6, 64))
+}
+
+// newWireOn adds such a link to a stack.
+func newWireOn(t testing.TB, s *stack.Stack, addrs ...netip.Prefix) *wireEnd {
+	t.Helper()
 	near, far := tuntest.Pipe(tuntest.PipeOptions{}, tuntest.PipeOptions{})
-	w := &wireEnd{t: t, s: newStack(t, o), dev: far, recv: make(chan []byte, 1000)}
+	w := &wireEnd{t: t, s: s, dev: far, recv: make(chan []byte, 1000)}
 	e, err := link.New(near, link.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.id = attach(t, w.s, stack.Link{Name: "net0", Endpoint: e,
-		Addrs: []netip.Prefix{netip.PrefixFrom(addrA4, 24), netip.PrefixFrom(addrA6, 64)}})
+	w.id = attach(t, w.s, stack.Link{Name: "net" + strconv.Itoa(len(s.Links())), Endpoint: e, Addrs: addrs})
 	go func() {
 		buf := make([]byte, tun.MaxPacket)
 		for {
