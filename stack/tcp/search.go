@@ -19,6 +19,7 @@ type search struct {
 	from, to  uint64    // the bytes of the last probe, or else sent too big
 	next      mono.Time // no probe before
 	before    int       // path MTU before it was last raised
+	fell      int       // timeouts in a row when the path MTU fell last; 0: there was progress since
 	verify    mono.Time // until when that is on trial
 	doubt     int       // path MTU an ICMP message claims against the evidence; 0: none
 	doubtAt   uint64    // stream offset it quoted
@@ -28,6 +29,7 @@ type search struct {
 const (
 	baseMTU     = 1200             // BASE_PLPMTU (RFC 8899 §5.1.2); of IPv6 it is the least MTU
 	maxProbes   = 3                // MAX_PROBES (RFC 8899 §5.1.2)
+	blindAfter  = time.Minute      // until a larger size is used on trial, without SACK
 	raiseAfter  = 10 * time.Minute // RFC 4821 §7.3, RFC 8201 §4, PMTU_RAISE_TIMER of RFC 8899 §5.1.1
 	searchGrain = 8                // a search that gains less is over
 	maxInterval = 15 * time.Second // PROBE_TIMER (RFC 8899 §5.1.1)
@@ -113,6 +115,9 @@ func (c *Conn) probeSize(now mono.Time) int {
 // emitFresh sends data never sent before: a probe of the path if one is due.
 // It goes as a packet of its own whatever the link could split.
 func (c *Conn) emitFresh(now mono.Time, seg *wire.Segment) bool {
+	if !c.opt.sack {
+		c.raiseBlind(now)
+	}
 	size := c.probeSize(now)
 	if size == 0 {
 		return c.emitData(now, seg)
@@ -143,6 +148,18 @@ func (c *Conn) emitFresh(now mono.Time, seg *wire.Segment) bool {
 	return true
 }
 
+// raiseBlind goes back to the ceiling after a while, on trial: without SACK a
+// lost probe could not be told from congestion (RFC 1191 §6.3).
+func (c *Conn) raiseBlind(now mono.Time) {
+	p, ceiling := c.path, c.ceiling()
+	if p == nil || c.opt.mtu >= ceiling || now < p.next || c.loss.mode != calm || c.loss.backoffs > 0 {
+		return
+	}
+	p.before, p.verify = c.opt.mtu, now.Add(2*c.rtt.RTO()+10*c.rtt.SRTT())
+	p.pause(now, raiseAfter)
+	c.setMTU(now, ceiling)
+}
+
 // pause puts the next probe off: at least a round trip (RFC 8899 §3, item 7).
 func (p *search) pause(now mono.Time, d time.Duration) { p.next = now.Add(max(d, time.Millisecond)) }
 
@@ -159,6 +176,9 @@ func (c *Conn) searched(now mono.Time) {
 	p := c.path
 	if p == nil {
 		return
+	}
+	if c.loss.backoffs == 0 {
+		p.fell = 0
 	}
 	if p.doubt > 0 && c.snd.acked > p.doubtAt {
 		p.doubt = 0 // RFC 5927 §7.2: the packet arrived, so it was not too big
@@ -239,7 +259,8 @@ func (c *Conn) lossInterval() time.Duration {
 
 // blackHole is called when the retransmission timer ran out. Full segments
 // that stay unanswered time after time may be too big for a path that does not
-// say so (RFC 4821 §7.7).
+// say so (RFC 4821 §7.7): three times, or five if such segments have arrived
+// before, since where many packets are lost all of a few may be.
 func (c *Conn) blackHole(now mono.Time) {
 	p := c.path
 	if p != nil {
@@ -258,8 +279,13 @@ func (c *Conn) blackHole(now mono.Time) {
 		return // what is lost would have fitted
 	}
 	need := 3
-	if p != nil && p.verify > now {
+	switch {
+	case p != nil && p.verify > now:
 		need = 1 // RFC 4821 §7.8: raised a moment ago, and wrongly
+	case c.opt.proven >= old:
+		need = 5
+	case p != nil && p.fell > 0:
+		need = p.fell + 2
 	}
 	if c.loss.backoffs < need {
 		return
@@ -271,7 +297,11 @@ func (c *Conn) blackHole(now mono.Time) {
 	} else {
 		p.bisect = false
 	}
+	p.fell = c.loss.backoffs
 	p.pause(now, c.rtt.SRTT())
+	if !c.opt.sack {
+		p.pause(now, blindAfter)
+	}
 	c.setMTU(now, to)
 }
 
@@ -282,8 +312,8 @@ func (c *Conn) retreat(now mono.Time) int {
 	if p := c.path; p != nil && p.verify > now && p.before < old {
 		return p.before
 	}
-	if base := c.baseMTU(); old > base {
-		return base
+	if base := c.baseMTU(); old > base || !c.opt.sack {
+		return min(old, base)
 	}
 	return max(old/2, min(old, c.floorMTU()))
 }
