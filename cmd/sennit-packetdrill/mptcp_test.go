@@ -12,7 +12,6 @@ import (
 
 	"github.com/sennit-net/sennit/mptcp/key"
 	"github.com/sennit-net/sennit/mptcp/option"
-	"github.com/sennit-net/sennit/stack/seq"
 	"github.com/sennit-net/sennit/stack/wire"
 )
 
@@ -147,7 +146,7 @@ func TestMultipathClient(t *testing.T) {
 		if seg, set := s.next(); !set.Has(option.SubCapable) || set.Capable.Len != 10 {
 			s.t.Errorf("%s: %+v", &seg, set.Capable)
 		}
-		s.in(". 1:1(0) ack 11 win 5792 <" + raw(&option.DSS{HasAck: true, Ack8: true, Ack: seq.Data(key.IDSN(ours).Add(11))}) + ">")
+		s.in(". 1:1(0) ack 11 win 5792 <" + raw(&option.DSS{HasAck: true, Ack8: true, Ack: key.IDSN(ours).Add(11)}) + ">")
 		if syn, set := s.next(); syn.Flags != wire.SYN || !set.Has(option.SubJoin) || set.Join.Token != key.Token(theirKey) {
 			s.t.Errorf("%s: %+v", &syn, set.Join)
 		}

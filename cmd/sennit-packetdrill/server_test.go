@@ -306,6 +306,18 @@ func TestSYNACKGivenUp(t *testing.T) {
 	})
 }
 
+// burst wants n segments of 1000 bytes at once, the last with PSH.
+func (s *script) burst(from, n int) {
+	s.t.Helper()
+	for i := range n {
+		flags := "."
+		if i == n-1 {
+			flags = "P."
+		}
+		s.out(segment(flags, from+1000*i, 1000))
+	}
+}
+
 // The initial window is ten segments (RFC 6928 §2), and doubles in a round trip
 // (RFC 5681 §3.1), all sent at once.
 func TestSlowStart(t *testing.T) {
@@ -314,21 +326,63 @@ func TestSlowStart(t *testing.T) {
 		fd := s.handshake(l)
 		s.write(fd, 0, 40000)
 		s.at = s.call(0, "time")
-		for i := range 10 {
-			s.out(segment(".", i*1000+1, 1000))
-		}
+		s.burst(1, 10)
 		s.pass(100 * ms)
-		at := 10
 		for i := range 5 {
 			s.in(fmt.Sprintf(". 1:1(0) ack %d win 1000", (i+1)*2000+1))
-			for range 4 {
-				s.out(segment(".", at*1000+1, 1000))
-				at++
-			}
+			s.burst(10001+4000*i, 4)
 		}
 		if i := s.info(fd, 232); i.Snd_cwnd != 20 || i.Snd_ssthresh != 0x7fffffff {
 			s.t.Errorf("cwnd %d, ssthresh %d", i.Snd_cwnd, i.Snd_ssthresh)
 		}
+	})
+}
+
+// After a pause the window starts anew (RFC 5681 §4.1), unless
+// tcp_slow_start_after_idle says otherwise.
+func TestIdle(t *testing.T) {
+	for idle, want := range map[int]uint32{1: 10, 0: 20} {
+		t.Run(fmt.Sprint(idle), func(t *testing.T) {
+			configure(t, fmt.Sprintf("net.ipv4.tcp_slow_start_after_idle = %d\n", idle))
+			both(t, in4, func(s *script) {
+				l := s.listen(0)
+				fd := s.handshake(l)
+				s.write(fd, 0, 10000)
+				s.at = s.call(0, "time")
+				s.burst(1, 10)
+				s.pass(100 * ms)
+				s.in(". 1:1(0) ack 10001 win 1000")
+				s.pass(10 * time.Second)
+				s.write(fd, 10000, 1000)
+				if i := s.info(fd, 232); i.Snd_cwnd != want {
+					s.t.Errorf("cwnd %d, want %d", i.Snd_cwnd, want)
+				}
+			})
+		})
+	}
+}
+
+// What is written beyond TCP_NOTSENT_LOWAT makes the socket not writable.
+func TestNotSentLowat(t *testing.T) {
+	both(t, in4, func(s *script) {
+		l := s.listen(0)
+		fd := s.handshake(l)
+		s.call(0, "setsockopt %d %d %d %s", fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, ints(-1))
+		s.write(fd, 0, 15000)
+		s.at = s.call(0, "time")
+		s.burst(1, 10)
+		ready := func(want int64) {
+			s.t.Helper()
+			if a := s.d.run(poll(fd, unix.POLLOUT, 0)); a.result != want {
+				s.t.Errorf("poll %d, want %d", a.result, want)
+			}
+		}
+		ready(1)
+		s.call(0, "setsockopt %d %d %d %s", fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, ints(4000))
+		ready(0)
+		s.pass(100 * ms)
+		s.in(". 1:1(0) ack 5001 win 1000")
+		ready(1)
 	})
 }
 

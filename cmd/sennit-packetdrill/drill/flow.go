@@ -173,6 +173,9 @@ func (h *Host) newStream(t tuple, o *options, p phase) *flow {
 	return &flow{h: h, m: st, stream: st, phase: p, local: t.local, remote: t.remote, paths: map[int]tuple{}, opts: o}
 }
 
+// maxSuper is the payload of a super-segment, as for a device that cuts it.
+const maxSuper = 65535 - 40 - wire.MinHeader - wire.MaxOptions
+
 // config is what a connection or subflow starts from.
 func (h *Host) config(t tuple, o *options, p phase) tcp.Config {
 	mtu := h.mtu(t.remote.Addr())
@@ -182,6 +185,7 @@ func (h *Host) config(t tuple, o *options, p phase) tcp.Config {
 	return tcp.Config{
 		Local: t.local, Remote: t.remote, MTU: mtu,
 		ISS:           h.iss(t),
+		MaxSuper:      maxSuper,
 		NewController: h.settings.controller(o.congestion),
 		Tuning:        o.tuning(h.settings, p),
 	}

@@ -68,8 +68,35 @@ func appendIP(b []byte, src, dst netip.Addr, proto, tos, ttl uint8, n int) []byt
 	return append(append(b, src.AsSlice()...), dst.AsSlice()...)
 }
 
-// transmit sends a segment of t.
+// transmit sends a segment of t, a super-segment in its parts. The last part of
+// one has PSH, as Linux sets it so that the receiver does not wait for more to
+// join.
 func (h *Host) transmit(t tuple, seg *wire.Segment, tos, ttl uint8) {
+	n, size := seg.Len(), int(seg.MSS)
+	if size == 0 || n <= size {
+		h.send(t, seg, tos, ttl)
+		return
+	}
+	for off := 0; off < n; off += size {
+		one := *seg
+		k := min(size, n-off)
+		one.Seq = seg.Seq.Add(off)
+		if off > 0 {
+			one.Flags &^= wire.CWR // RFC 3168 §6.1.2: once per reduction
+		}
+		if off+k < n {
+			one.Flags &^= wire.FIN | wire.PSH
+		} else {
+			one.Flags |= wire.PSH
+		}
+		one.Payload = chunk.Range(nil, seg.Payload, off, k)
+		h.send(t, &one, tos, ttl)
+		chunk.ReleaseAll(one.Payload)
+	}
+}
+
+// send puts a segment of t on the wire.
+func (h *Host) send(t tuple, seg *wire.Segment, tos, ttl uint8) {
 	seg.SrcPort, seg.DstPort = t.local.Port(), t.remote.Port()
 	n := seg.HeaderLen() + seg.Len()
 	b := appendIP(make([]byte, 0, 40+n), t.local.Addr(), t.remote.Addr(), protoTCP, tos|uint8(seg.ECN), ttl, n)

@@ -96,7 +96,7 @@ func (h *Host) join(t tuple, seg *wire.Segment) bool {
 	if !set.Has(option.SubJoin) {
 		return false
 	}
-	why := option.ResetReason(option.ResetMPTCP)
+	why := option.ResetMPTCP
 	if f := h.tokens[set.Join.Token]; f != nil {
 		sub, ok := f.mp.Join(h.clock.now, h.addressOf(t.local.Addr()), h.config(t, f.opts, accepting), uint32(h.random()), seg)
 		if ok {

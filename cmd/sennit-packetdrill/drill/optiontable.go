@@ -78,7 +78,7 @@ var setters = map[name]setter{
 	{unix.IPPROTO_TCP, unix.TCP_LINGER2}:       within(-1, 120, func(o *options) *int { return &o.linger2 }),
 	{unix.IPPROTO_TCP, unix.TCP_FASTOPEN}:      within(0, math.MaxInt32, func(o *options) *int { return &o.fastOpen }),
 	{unix.IPPROTO_TCP, unix.TCP_INQ}:           flag(func(o *options) *bool { return &o.inq }),
-	{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}: within(0, math.MaxInt32, func(o *options) *int { return &o.notSentLowat }),
+	{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}: within(math.MinInt32, math.MaxInt32, func(o *options) *int { return &o.notSentLowat }),
 	{unix.IPPROTO_IP, unix.IP_TOS}:             within(0, 255, func(o *options) *int { return &o.tos }),
 	{unix.IPPROTO_IP, unix.IP_TTL}:             within(1, 255, func(o *options) *int { return &o.ttl }),
 	{unix.IPPROTO_IPV6, unix.IPV6_TCLASS}:      within(0, 255, func(o *options) *int { return &o.tos }),

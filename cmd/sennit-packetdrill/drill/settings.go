@@ -7,8 +7,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sennit-net/sennit/stack/cc"
+	"github.com/sennit-net/sennit/stack/mono"
 )
 
 // Override names the environment variable that names a file of settings, lines
@@ -87,12 +89,30 @@ func (s *settings) controller(name string) func(cc.Config) cc.Controller {
 	if _, err := cc.New(name, cc.Config{MSS: 1460}); err != nil {
 		return nil
 	}
+	idle := s.number("net.ipv4.tcp_slow_start_after_idle", 1) != 0
 	return func(c cc.Config) cc.Controller {
 		ctl, err := cc.New(name, c)
 		if err != nil {
-			return cc.NewCubic(c)
+			ctl = cc.NewCubic(c)
 		}
-		return ctl
+		if _, models := ctl.(cc.Modeller); idle || models {
+			return ctl
+		}
+		return restless{ctl}
+	}
+}
+
+// restless is a controller that keeps its window over a pause
+// (tcp_slow_start_after_idle = 0).
+type restless struct{ cc.Controller }
+
+// Idle does nothing.
+func (restless) Idle(mono.Time, time.Duration) {}
+
+// Resize tells the controller of a new segment size, if it wants to know.
+func (r restless) Resize(mss int) {
+	if c, ok := r.Controller.(interface{ Resize(mss int) }); ok {
+		c.Resize(mss)
 	}
 }
 
