@@ -30,7 +30,8 @@ func (p *PRR) Delivered(n, inFlight, mss int, safe bool) {
 	var send int
 	if inFlight > p.target {
 		// Proportional rate reduction.
-		send = (p.delivered*p.target+p.flight-1)/p.flight - p.out
+		// RFC 9937 §13: the product needs 64 bits.
+		send = int((int64(p.delivered)*int64(p.target)+int64(p.flight)-1)/int64(p.flight)) - p.out
 	} else {
 		// Conservative reduction bound; slow start where the ACK is safe.
 		send = max(p.delivered-p.out, n)
