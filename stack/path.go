@@ -53,6 +53,7 @@ func (p *Path) Config(t tcp.Tuning) tcp.Config {
 		Learned:  func(_ mono.Time, mtu int) { p.learned = int32(mtu) },
 		MaxSuper: p.superLimit(),
 		Recorder: p.s.opts.Recorder,
+		Budget:   p.s.memory,
 		Doubted:  p.s.doubted,
 		Tuning:   t,
 	}

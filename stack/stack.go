@@ -40,22 +40,31 @@ type Options struct {
 	// MaxTimeWait bounds the connections in TIME-WAIT; 0: DefaultMaxTimeWait,
 	// <0: none is kept.
 	MaxTimeWait int
+
+	// Memory bounds, in bytes, what all TCP connections hold for their
+	// applications and their peers; 0: DefaultMemory. As it runs short, windows
+	// and send buffers get smaller; nothing acknowledged is lost.
+	Memory int
 }
+
+// DefaultMemory is the default of Options.Memory.
+const DefaultMemory = 1 << 30
 
 // ErrClosed is the error of every operation on a Stack that was closed.
 var ErrClosed = errors.New("stack: closed")
 
 // Stack is one host in user space. Its methods are safe for concurrent use.
 type Stack struct {
-	gv    *gv.Stack
-	opts  Options
-	clock tcpip.Clock
-	epoch tcpip.MonotonicTime
-	rand  io.Reader
-	isn   secret
-	pmtu  pmtuCache
-	tcp   table
-	any   handlers
+	gv     *gv.Stack
+	opts   Options
+	clock  tcpip.Clock
+	epoch  tcpip.MonotonicTime
+	rand   io.Reader
+	isn    secret
+	pmtu   pmtuCache
+	memory *tcp.Budget
+	tcp    table
+	any    handlers
 
 	counters Counters
 	doubted  func(mono.Time) // counts; one for all connections
@@ -93,6 +102,10 @@ func New(o Options) (*Stack, error) {
 	}
 	s.tcp.init()
 	s.pmtu.init()
+	s.memory = tcp.NewBudget(o.Memory)
+	if o.Memory <= 0 {
+		s.memory = tcp.NewBudget(DefaultMemory)
+	}
 	s.links.Store(&linkTable{})
 	s.gv = gv.New(gv.Options{
 		NetworkProtocols: []gv.NetworkProtocolFactory{
