@@ -144,6 +144,13 @@ func (p *Peer) inspect(seg *wire.Segment) {
 	if seg.Flags.Has(wire.RST) || !seg.Flags.Has(wire.ACK) {
 		return
 	}
+	// RFC 9293 §3.3.1: SND.UNA <= SEG.SEQ, or the number before it (§3.8.4), and
+	// nothing beyond SND.NXT.
+	info := p.Conn.Info()
+	acked, at := int(info.BytesAcked), seg.Seq.Sub(ourISS)-1
+	if at < acked-1 || at+seg.Len() > acked+info.Unacked+1 {
+		p.tb.Fatalf("outside of what is sent and not acknowledged: %s", describe(seg, p.from()))
+	}
 	// RFC 9293 §3.8.6 (SHLD-14): the right edge does not move left.
 	w := int(seg.Window)
 	if !seg.Flags.Has(wire.SYN) {
