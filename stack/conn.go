@@ -168,8 +168,8 @@ func (c *Conn) tune(op string, own func(*Sock), f func(*tcp.Tuning)) error {
 	return nil
 }
 
-// Info returns the state of a plain TCP connection; the zero Info for another
-// machine.
+// Info returns the state of a plain TCP connection, with the units that
+// tcp.Info documents, also after Close; the zero Info for another machine.
 func (c *Conn) Info() (i tcp.Info) {
 	c.sock.Look(func() {
 		if s, ok := c.sock.machine.(*tcp.Stream); ok {
