@@ -60,14 +60,33 @@ func (d *direct) run(line string) answer {
 	if !apart {
 		return d.do(c)
 	}
+	tid := make(chan int, 1)
 	go func() {
 		runtime.LockOSThread()
+		tid <- unix.Gettid()
 		a := d.do(c)
 		d.h.Micros()
 		d.apart <- a
 	}()
-	time.Sleep(50 * time.Millisecond) // it runs into its wait
+	d.settle(<-tid)
 	return answer{}
+}
+
+// settle returns when a thread has been waiting for a while, as the kernel sees
+// it, or its command is done.
+func (d *direct) settle(tid int) {
+	stat := fmt.Sprintf("/proc/self/task/%d/stat", tid)
+	for calm := 0; calm < 10 && len(d.apart) == 0; time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile(stat)
+		if err != nil {
+			return // the thread is gone: the command is done
+		}
+		if _, state, _ := strings.Cut(string(b), ") "); strings.HasPrefix(state, "S") {
+			calm++
+		} else {
+			calm = 0
+		}
+	}
 }
 
 // words are the arguments of a command.

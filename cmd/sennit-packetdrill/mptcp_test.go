@@ -152,3 +152,33 @@ func TestMultipathClient(t *testing.T) {
 		}
 	})
 }
+
+// Both sides end the data stream with a DATA_FIN, and only then the subflow with
+// a FIN (RFC 8684 §3.3.3).
+func TestMultipathClose(t *testing.T) {
+	both(t, in4, func(s *script) {
+		l := s.listen(unix.IPPROTO_MPTCP)
+		fd, ourKey := s.multipath(l)
+		theirs, ours := key.IDSN(theirKey).Add(1), key.IDSN(ourKey).Add(1)
+		d := option.DSS{HasAck: true, Ack: ours, HasMap: true, DSN8: true, DSN: theirs, Len: 1, Fin: true}
+		s.in(". 1:1(0) ack 1 win 257 <" + raw(&d) + ">")
+		ack, set := s.next()
+		if ack.Flags != wire.ACK || !set.Has(option.SubDSS) || uint32(set.DSS.Ack) != uint32(theirs.Add(1)) || set.DSS.HasMap {
+			s.t.Errorf("%s %+v, want an ACK of the DATA_FIN", &ack, set.DSS)
+		}
+		s.read(fd, 0, 0)
+		s.call(0, "close %d", fd)
+		fin, set := s.next()
+		if fin.Flags.Has(wire.FIN) || !set.Has(option.SubDSS) || !set.DSS.Fin || set.DSS.DSN != ours {
+			s.t.Errorf("%s %+v, want a DATA_FIN", &fin, set.DSS)
+		}
+		s.in(". 1:1(0) ack 1 win 257 <" + raw(&option.DSS{HasAck: true, Ack: ours.Add(1)}) + ">")
+		if fin, _ := s.next(); !fin.Flags.Has(wire.FIN) {
+			s.t.Errorf("%s, want a FIN", &fin)
+		}
+		s.in("F. 1:1(0) ack 2 win 257 <" + raw(&option.DSS{HasAck: true, Ack: ours.Add(1)}) + ">")
+		if ack, _ := s.next(); ack.Flags != wire.ACK || uint32(ack.Ack) != s.ours+2 {
+			s.t.Errorf("%s, want the last ACK", &ack)
+		}
+	})
+}

@@ -176,13 +176,37 @@ static void run(char *line, struct answer *a)
 static struct answer direct, apart;
 static char apart_line[2 * MOST + 64];
 static pthread_t thread;
+static volatile int thread_id, done;
 
 static void *run_apart(void *unused)
 {
 	struct timeval tv;
+	thread_id = gettid();
 	run(apart_line, &apart);
 	t.gettimeofday(t.userdata, &tv, NULL);
+	done = 1;
 	return unused;
+}
+
+/* sleeping tells whether the thread waits, as the kernel sees it. */
+static int sleeping(void)
+{
+	char name[64], state = 0;
+	snprintf(name, sizeof name, "/proc/self/task/%d/stat", thread_id);
+	FILE *f = fopen(name, "r");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(f);
+	return state == 'S';
+}
+
+/* settle returns when the thread has been waiting for a while, or is done. */
+static void settle(void)
+{
+	for (int calm = 0; calm < 10 && !done; usleep(1000))
+		calm = thread_id && sleeping() ? calm + 1 : 0;
 }
 
 static void print(const struct answer *a)
@@ -215,8 +239,9 @@ int main(int argc, char **argv)
 	while (fgets(line, sizeof line, stdin)) {
 		if (strncmp(line, "async ", 6) == 0) {
 			snprintf(apart_line, sizeof apart_line, "%s", line + 6);
+			thread_id = done = 0;
 			pthread_create(&thread, NULL, run_apart, NULL);
-			usleep(50000); /* it runs into its wait */
+			settle();
 			puts("0 0 -");
 			fflush(stdout);
 		} else if (strncmp(line, "join", 4) == 0) {
