@@ -105,9 +105,9 @@ func (c *Conn) emitRetransmission(now mono.Time, seg *wire.Segment) bool {
 	if c.loss.force || probing {
 		room = 0
 	}
-	n := min(int(p.n), max(c.sizeLimit(), c.opt.mss), max(room-room%c.opt.mss, c.opt.mss))
+	n := min(int(p.n), max(c.sizeLimit(now), c.opt.mss), max(room-room%c.opt.mss, c.opt.mss))
 	mss := c.sizing(n)
-	if mss < n && c.sizeLimit() == 0 {
+	if mss < n && c.sizeLimit(now) == 0 {
 		n = mss
 	}
 	if n < int(p.n) {
@@ -241,7 +241,7 @@ func (c *Conn) amount(now mono.Time, pending int) (n, mss int) {
 	room := c.cwnd() - c.pipe()
 	s.limited = room < min(pending, mss)
 	usable := s.usable()
-	n = min(pending, usable, max(c.sizeLimit(), mss))
+	n = min(pending, usable, max(c.sizeLimit(now), mss))
 	switch {
 	case n <= 0:
 		c.persist(now)
@@ -302,15 +302,11 @@ func (c *Conn) nagle() bool {
 }
 
 // sizeLimit is the most payload of a super-segment, 0 if there are none.
-func (c *Conn) sizeLimit() int {
+func (c *Conn) sizeLimit(now mono.Time) int {
 	if c.cfg.MaxSuper < 2*c.opt.mss {
 		return 0
 	}
-	n := min(c.cfg.MaxSuper, maxPayload)
-	if c.pacing() > 0 {
-		n = min(n, c.quantum())
-	}
-	return n
+	return min(c.cfg.MaxSuper, maxPayload, c.allowance(now))
 }
 
 // sizing returns the payload of a full segment now: less than usual while SACK

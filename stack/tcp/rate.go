@@ -152,6 +152,16 @@ func (c *Conn) quantum() int {
 	return n - n%c.opt.mss
 }
 
+// allowance is how much of the quantum is left: whole segments, at least one.
+func (c *Conn) allowance(now mono.Time) int {
+	pace := c.pacing()
+	if pace <= 0 {
+		return maxPayload
+	}
+	n := c.quantum() - int(max(c.rate.next.Sub(now), 0).Seconds()*pace)
+	return max(n-n%c.opt.mss, c.opt.mss)
+}
+
 // paced reports whether the controller's rate lets data go now; if not, it sets
 // the deadline for it. What leaves together is bounded by a quantum; then
 // nothing goes before the rate has paid for all of it, so that segments leave
