@@ -154,7 +154,7 @@ func TestInitialSequenceNumbers(t *testing.T) {
 		near(other.iss(l, r).Sub(first)) {
 		t.Error("the number does not depend on the 4-tuple and the secret")
 	}
-	// RFC 7323 §7.1: timestamps of two hosts go on where they were, those of
+	// RFC 7323 §7, RFC 7323 §7.1: timestamps of two hosts go on where they were, those of
 	// others start elsewhere.
 	at := s.tsOffset(l, r)
 	if s.tsOffset(addrPort("10.0.0.1:81"), addrPort("10.0.0.2:1001")) != at {

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// RFC 6937 §3.1, figure: 20 segments in flight, the first lost, ssthresh 10,
+// RFC 6937 §3.1, figure (RFC 9937 §6.2): 20 segments in flight, the first lost, ssthresh 10,
 // limited transmit for the first two ACKs. The segments that each ACK of 1 to
 // 19 lets out.
 func TestPRRFigure(t *testing.T) {
@@ -51,7 +51,8 @@ func TestPRRFigure(t *testing.T) {
 }
 
 // RFC 9937 §6.2: with more lost than the reduction asks for, each delivered
-// segment lets one out, and one more where the ACK is safe.
+// segment lets one out, and one more where the ACK is safe; what was sent counts
+// against it (RFC 9937 §6.3).
 func TestPRRBelowTarget(t *testing.T) {
 	var p PRR
 	p.Begin(10000, 20000, 4000)
@@ -87,7 +88,8 @@ func TestPRRFirstAlwaysLeaves(t *testing.T) {
 	}
 }
 
-// Whatever is delivered, no more leaves than that and one segment, plus one for
+// RFC 9937 §13: in bytes, up to the largest windows: whatever is delivered, no
+// more leaves than that and one segment, plus one for
 // each safe ACK.
 func TestPRRNeverBursts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -117,4 +119,26 @@ func TestPRRNeverBursts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// RFC 9937 §6.1: a response begins with nothing delivered and nothing sent, and
+// with a RecoverFS that stays: the share that leaves is that of ssthresh in it.
+func TestPRRBegin(t *testing.T) {
+	var p PRR
+	p.Begin(30000, 90000, 88000)
+	p.Delivered(50000, 40000, 1000, true)
+	p.Sent(10000)
+	p.Begin(6000, 10000, 9000)
+	if p.Window() != 9000 {
+		t.Errorf("window %d before any ACK, want what is in flight", p.Window())
+	}
+	p.Delivered(5000, 8000, 1000, false)
+	if got := p.Window() - 8000; got != 3000 {
+		t.Errorf("%d may leave for half of the flight, want half of ssthresh", got)
+	}
+	p.Sent(3000)
+	p.Delivered(5000, 7000, 1000, false)
+	if got := p.Window() - 7000; got != 3000 {
+		t.Errorf("%d may leave for the other half, want the other half", got)
+	}
 }

@@ -96,7 +96,7 @@ func TestWindow(t *testing.T) {
 }
 
 // RFC 8985 §6.2 step 4: a DSACK widens the window, once per round trip, for 16
-// recoveries, and never beyond SRTT.
+// recoveries, and never beyond SRTT (RFC 8985 §3.3.2).
 func TestWindowAdapts(t *testing.T) {
 	d := Detector{reordered: true}
 	want := func(w time.Duration) {
@@ -158,7 +158,8 @@ func TestProbeTimeout(t *testing.T) {
 	}
 }
 
-// RFC 8985 §7.3: one probe at a time, and a sample between two.
+// RFC 8985 §7.3: one probe at a time, and a sample between two; RFC 8985 §7.1:
+// recovery forgets it.
 func TestProbeAllowed(t *testing.T) {
 	var p Probe
 	if !p.Allowed() {

@@ -12,7 +12,8 @@ func near(got time.Duration, want float64) bool {
 	return math.Abs(got.Seconds()-want) < 0.000002
 }
 
-// TestSamples runs the series worked out by hand from RFC 6298 §2.2 and §2.3.
+// TestSamples runs the series worked out by hand from RFC 6298 §2.2 and
+// RFC 6298 §2.3.
 func TestSamples(t *testing.T) {
 	var e Estimator
 	if e.RTO() != time.Second {
@@ -33,7 +34,8 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// TestConstantRTT: the variance dies out, the floor stays (RFC 6298 §4).
+// TestConstantRTT: the variance dies out, the floor stays (RFC 6298 §4,
+// RFC 6298 §2.4).
 func TestConstantRTT(t *testing.T) {
 	var e Estimator
 	for i := range 200 {
@@ -44,7 +46,7 @@ func TestConstantRTT(t *testing.T) {
 	}
 }
 
-// TestBackOff doubles up to the cap (RFC 6298 §5.5, §2.5) and is taken away by
+// TestBackOff doubles up to the cap (RFC 6298 §5.5, RFC 6298 §2.5) and is taken away by
 // progress.
 func TestBackOff(t *testing.T) {
 	var e Estimator
@@ -82,7 +84,7 @@ func TestSYNLost(t *testing.T) {
 }
 
 // TestManySamples: with n samples a round trip the memory is n times longer
-// (RFC 7323 appendix G).
+// (RFC 7323 §4.2, appendix G).
 func TestManySamples(t *testing.T) {
 	var one, many Estimator
 	one.Sample(1, 100*time.Millisecond, 1)
@@ -94,6 +96,8 @@ func TestManySamples(t *testing.T) {
 	}
 }
 
+// RFC 8985 §6.2 step 1: the minimum is that of a window, and follows a path that
+// became longer.
 func TestMinForgets(t *testing.T) {
 	var e Estimator
 	at := func(s float64) mono.Time { return mono.Time(s*1e9) + 1 }

@@ -136,7 +136,7 @@ func next(p *tcptest.Peer, at int) string {
 }
 
 // A zero window never opened again when the update that said so was lost
-// (RFC 9293 §3.8.6.1).
+// (RFC 9293 §3.8.6.1, RFC 9293 §3.8.6.2.2).
 func TestLostWindowUpdate(t *testing.T) {
 	line := simnet.Shape{Rate: 20e6, Delay: 5 * ms}
 	closed, lost := false, 0

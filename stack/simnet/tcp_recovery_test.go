@@ -85,7 +85,7 @@ func lossAgain(k int, at ...int) simnet.Box {
 	})
 }
 
-// RFC 8985 §3.3.1, §6.2: a lost segment, and its lost retransmission, are
+// RFC 8985 §3.3.1, RFC 8985 §6.2: a lost segment, and its lost retransmission, are
 // repaired as long as ACKs come, without a timeout.
 func TestLostRetransmission(t *testing.T) {
 	line := simnet.Shape{Rate: 20e6, Delay: 10 * ms}
@@ -151,7 +151,7 @@ func TestReordering(t *testing.T) {
 	}
 }
 
-// RFC 5682, RFC 3708, RFC 4015: a delay spike makes the timer run out though
+// RFC 5682 §4, RFC 3708, RFC 4015: a delay spike makes the timer run out though
 // nothing is lost. The window comes back.
 func TestDelaySpike(t *testing.T) {
 	line := simnet.Shape{Rate: 20e6, Delay: 10 * ms, Queue: 100e3}

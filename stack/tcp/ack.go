@@ -283,9 +283,10 @@ func (c *Conn) noteWindowChange(now mono.Time) {
 // afterAck sets timers and tells the Upper.
 func (c *Conn) afterAck(now mono.Time, f *feedback) {
 	s := &c.snd
-	if s.usable() <= 0 || c.at.runs(tPersist) {
-		// RFC 9293 §3.8.6 (SHLD-17), §3.8.6.1 (MUST-37): as long as the peer
-		// answers, a closed window is no reason to give up.
+	if (s.usable() <= 0 || c.at.runs(tPersist)) && c.cfg.UserTimeout <= 0 {
+		// RFC 9293 §3.8.6 (SHLD-17), RFC 9293 §3.8.6.1 (MUST-37): as long as the
+		// peer answers, a closed window is no reason to give up, unless the
+		// application said for how long data may wait.
 		s.since = now
 	}
 	if f.acked > 0 || f.finAcked {

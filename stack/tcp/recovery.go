@@ -204,7 +204,8 @@ func (c *Conn) enterRecovery(now mono.Time, f *feedback) {
 	c.cc.Congested(cc.Event{Now: now, Kind: cc.Loss, InFlight: flight, Lost: c.snd.spans.lost})
 	if c.opt.sack {
 		_, ssthresh := c.cc.Window()
-		r.prr.Begin(ssthresh, flight, c.pipe())
+		// RFC 9937 §6.1: what limited transmit added is part of RecoverFS.
+		r.prr.Begin(ssthresh, f.unacked-f.sackedBefore, c.pipe())
 		r.prr.Delivered(f.fresh, c.pipe(), c.opt.mss, false)
 	}
 	if c.recording() {

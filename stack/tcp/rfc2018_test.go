@@ -30,7 +30,7 @@ func TestSACKBlocks(t *testing.T) {
 	p.Read(520)
 }
 
-// RFC 2018 §3: three blocks beside timestamps.
+// RFC 2018 §4, RFC 2018 §3: three blocks beside timestamps.
 func TestSACKBesideTimestamps(t *testing.T) {
 	p := stamped(t)
 	for i, want := range []string{"101-111", "201-211,101-111", "301-311,201-211,101-111", "401-411,301-311,201-211"} {
@@ -39,13 +39,13 @@ func TestSACKBesideTimestamps(t *testing.T) {
 	}
 }
 
-// RFC 2018 §4: not without sack-permitted; §2: that only on SYNs.
+// RFC 2018 §4: not without sack-permitted; RFC 2018 §2: that only on SYNs.
 func TestNoSACK(t *testing.T) {
 	p := tcptest.SynSent(t)
 	p.Send("SA 0 ack 1 win 65535 mss 1460 ws 7")
 	p.Expect("A 1 ack 1 no-sackok")
 	p.Send("A 101+10 ack 1 win 512")
-	p.Expect("A 1 ack 1 no-sack")
+	p.Expect("A 1 ack 1 no-sack no-sackok")
 }
 
 // SACK blocks ride on data, which makes room for them.

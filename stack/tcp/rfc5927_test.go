@@ -9,7 +9,7 @@ import (
 	"github.com/sennit-net/sennit/stack/tcptest"
 )
 
-// RFC 1191 §6.5, RFC 9293 §3.7.2: a packet too big is cut anew and sent again at
+// RFC 1191 §6.5, RFC 7323 §5.7, RFC 9293 §3.7.2: a packet too big is cut anew and sent again at
 // once, without a cut of the congestion window.
 func TestPathMTU(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps, tcptest.NoDelay)

@@ -13,7 +13,7 @@ func noProbe(c *tcp.Config) { c.NoRACK = true }
 
 const floor = 200*time.Millisecond + time.Microsecond // the least RTO, with an SRTT of 1 µs
 
-// RFC 6298 §5.1 to §5.6: the timer starts with the first data, restarts with
+// RFC 6298 §5.1, RFC 6298 §5.4 (to §5.6), RFC 6298 §5: the timer starts with the first data, restarts with
 // each ACK of new data, stops with the last, doubles on expiry.
 // RFC 9293 §3.8.1 (MUST-18).
 func TestRetransmissionTimer(t *testing.T) {
@@ -80,7 +80,7 @@ func TestUserTimeout(t *testing.T) {
 	}
 }
 
-// RFC 5681 §3.1: a timeout brings the window down to one segment, and ssthresh
+// RFC 8961 §4, RFC 5681 §3.1: a timeout brings the window down to one segment, and ssthresh
 // once to half of what was in flight; RFC 6675 §5.1: what was sent goes again
 // in slow start.
 func TestSlowStartAfterTimeout(t *testing.T) {
@@ -104,7 +104,7 @@ func TestSlowStartAfterTimeout(t *testing.T) {
 	p.Quiet(time.Hour)
 }
 
-// RFC 2018 §5, §8: after a timeout the first segment goes again though it was
+// RFC 2018 §5, RFC 2018 §8: after a timeout the first segment goes again though it was
 // SACKed: the peer may have thrown it away.
 func TestReneging(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps, noProbe)

@@ -36,7 +36,8 @@ func sack(ack int, blocks ...int) string {
 	return s
 }
 
-// RFC 6675 §5: limited transmit by SACK, IsLost by bytes (§4), one reduction,
+// RFC 6675 §5, RFC 3042 §2: limited transmit by SACK, IsLost by bytes
+// (RFC 6675 §4), one reduction,
 // repair in order, and the end at RecoveryPoint.
 func TestSACKRecovery(t *testing.T) {
 	p := sackFlight(t, noProbe)
@@ -109,7 +110,7 @@ func TestNextSegRule3(t *testing.T) {
 	p.Send(fmt.Sprintf("A 1 ack %d win 512", seg(8)))
 }
 
-// RFC 6675 §5 does not take an ACK without SACK news for a duplicate; garbage
+// RFC 6675 §5, RFC 3042 §2, RFC 5681 §2 do not take an ACK without SACK news for a duplicate; garbage
 // is ignored.
 func TestSACKGarbage(t *testing.T) {
 	p := sackFlight(t)

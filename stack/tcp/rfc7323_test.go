@@ -8,7 +8,7 @@ import (
 	"github.com/sennit-net/sennit/stack/tcptest"
 )
 
-// RFC 7323 §2.2, §2.3: scaling only if both SYNs have the option; a count above
+// RFC 7323 §2.2, RFC 7323 §2.3: scaling only if both SYNs have the option; a count above
 // 14 is taken for 14; the window of a SYN is not scaled.
 func TestWindowScale(t *testing.T) {
 	for _, c := range []struct {
@@ -47,7 +47,8 @@ func TestWindowScale(t *testing.T) {
 	}
 }
 
-// RFC 7323 §2.3: the count comes from the largest window we would ever offer.
+// RFC 7323 §2.3: the count comes from the largest window we would ever offer; it
+// is said even if it is 0 (RFC 7323 §2.2).
 func TestScaleChoice(t *testing.T) {
 	for most, ws := range map[int]string{65535: "ws 0", 65536: "ws 1", 6 << 20: "ws 7", 1 << 30: "ws 14"} {
 		p := tcptest.New(t, tcptest.Tuned(tcp.Tuning{MaxWindow: most}))
@@ -106,7 +107,7 @@ func TestTimestampsTakenFromSYNACK(t *testing.T) {
 	p.Expect("PA 1+1460 ack 11 no-ts")
 }
 
-// RFC 7323 §5.3: PAWS; §5.2: not for a RST.
+// RFC 7323 §5.3: PAWS; RFC 7323 §5.2: not for a RST.
 func TestPAWS(t *testing.T) {
 	p := stamped(t)
 	p.Events = nil

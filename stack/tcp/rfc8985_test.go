@@ -107,7 +107,7 @@ func TestReorderingSeen(t *testing.T) {
 	p.Quiet(10 * time.Second)
 }
 
-// RFC 8985 §7.2, §7.3: a silent tail is probed after two round trips: with the
+// RFC 8985 §7.2, RFC 8985 §7.3: a silent tail is probed after two round trips: with the
 // last segment if there is nothing new; then the RTO, from there on.
 func TestTailLossProbe(t *testing.T) {
 	p := distant(t)
@@ -205,7 +205,7 @@ func TestTimeoutMarksWhatIsDue(t *testing.T) {
 	p.Send("A 1 ack 2921 win 512")
 }
 
-// RFC 9937 §6.2, RFC 6937 §3.1: of twenty segments the first is lost, Reno
+// RFC 9937 §6.2, RFC 9937 §6.3, RFC 6937 §3.1: of twenty segments the first is lost, Reno
 // halves: N, N, R, then one for every two ACKs.
 func TestProportionalRateReduction(t *testing.T) {
 	p := distant(t, func(c *tcp.Config) { c.NoRACK = true })

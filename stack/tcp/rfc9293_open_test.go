@@ -138,7 +138,7 @@ func TestSynAgain(t *testing.T) {
 	p.Is(tcp.SynReceived)
 }
 
-// RFC 9293 §3.8.3 (MUST-22, MUST-23), RFC 6298 §5.5, RFC 6298 §2.1: SYN
+// RFC 9293 §3.8.3 (MUST-22, MUST-23), RFC 6298 §5.5, RFC 6298 §2.1, RFC 8961 §4: SYN
 // retransmission doubles from 1 s and gives up after three minutes.
 func TestSynTimeout(t *testing.T) {
 	p := tcptest.SynSent(t)

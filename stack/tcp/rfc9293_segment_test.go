@@ -53,7 +53,7 @@ func TestSequenceCheck(t *testing.T) {
 	}
 }
 
-// RFC 9293 §3.10.7.4, first check, with a closed window: only an empty segment
+// RFC 9293 §3.10.7.4 first check, RFC 9293 §3.8.6.1, with a closed window: only an empty segment
 // at RCV.NXT, and RST, URG and valid ACKs all the same (§3.4, MUST-66).
 // RFC 9293 §3.4 (MUST-66).
 func TestSequenceCheckZeroWindow(t *testing.T) {

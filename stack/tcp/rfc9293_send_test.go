@@ -160,7 +160,7 @@ func TestZeroWindowProbe(t *testing.T) {
 	p.Quiet(time.Hour)
 }
 
-// RFC 9293 §3.8.3, §3.8.6.1: probes that go unanswered count towards R2.
+// RFC 9293 §3.8.3, RFC 9293 §3.8.6.1: probes that go unanswered count towards R2.
 func TestZeroWindowSilence(t *testing.T) {
 	p := tcptest.Established(t, tcptest.Simple, func(c *tcp.Config) { c.UserTimeout = 10 * time.Second })
 	p.Write(1000)
