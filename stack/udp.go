@@ -33,6 +33,7 @@ type UDPConn struct {
 	io     [2]gate   // reading, writing
 	events [2]uint64 // how often ep reported to be ready
 	closed bool
+	ways   ways
 }
 
 const (
@@ -69,7 +70,9 @@ func (s *Stack) DialUDPVia(link LinkID, laddr, raddr netip.AddrPort) (*UDPConn, 
 }
 
 // ListenUDP returns a UDP socket bound to laddr. An invalid address part means
-// every address of both families; port 0 chooses a port.
+// every address of both families; port 0 chooses a port. Where an address, or
+// any, is on several links, a datagram goes back over the link that the peer
+// last sent from.
 func (s *Stack) ListenUDP(laddr netip.AddrPort) (*UDPConn, error) {
 	laddr = unmapped(laddr)
 	a := laddr.Addr()
@@ -110,6 +113,8 @@ func (s *Stack) newUDP(a netip.Addr, link LinkID, at netip.AddrPort) (*UDPConn, 
 	o := ep.SocketOptions()
 	o.SetReceiveTOS(true)
 	o.SetReceiveTClass(true)
+	o.SetReceivePacketInfo(link == 0)
+	o.SetIPv6ReceivePacketInfo(link == 0)
 	// [::] as said by the application is IPv6 only, as with tcp6.
 	o.SetV6Only(at.Addr().Is6() && at.Addr().IsUnspecified())
 	if e := ep.Bind(fullAddr(link, at)); e != nil {
@@ -192,7 +197,9 @@ func (c *UDPConn) ReadFromECN(p []byte) (n int, cp ecn.Codepoint, from netip.Add
 	case m.HasTClass:
 		cp = ecn.FromTOS(uint8(m.TClass))
 	}
-	return r.Count, cp, netip.AddrPortFrom(fromGV(r.RemoteAddr.Addr), r.RemoteAddr.Port), nil
+	from = netip.AddrPortFrom(fromGV(r.RemoteAddr.Addr), r.RemoteAddr.Port)
+	c.arrived(from, &r.ControlMessages)
+	return r.Count, cp, from, nil
 }
 
 // sliceWriter puts what is written into a slice as far as it goes.
@@ -218,7 +225,20 @@ func (c *UDPConn) WriteToECN(p []byte, cp ecn.Codepoint, to netip.AddrPort) (int
 func (c *UDPConn) send(p []byte, tos uint8, to netip.AddrPort) (int, error) {
 	var o tcpip.WriteOptions
 	if to.IsValid() {
-		f := fullAddr(0, unmapped(to))
+		to = unmapped(to)
+		c.mu.Lock()
+		err := c.io[writing].blocked(c.closed)
+		c.mu.Unlock()
+		if err != nil {
+			return 0, c.fail("write", err)
+		}
+		if sent, err := c.answer(p, tos, to); sent {
+			if err != nil {
+				return 0, c.fail("write", err)
+			}
+			return len(p), nil
+		}
+		f := fullAddr(0, to)
 		o.To = &f
 	}
 	if err := c.setTOS(tos); err != nil {

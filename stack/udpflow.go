@@ -184,20 +184,25 @@ func (f *UDPFlow) WriteECN(p []byte, c ecn.Codepoint) (int, error) {
 	if closed {
 		return 0, f.fail("write", net.ErrClosed)
 	}
+	if err := f.s.sendUDP(f.nic, f.local, f.remote, c.OnTOS(0), p); err != nil {
+		return 0, f.fail("write", err)
+	}
+	return len(p), nil
+}
+
+// sendUDP sends a datagram over a link, from an address that may be anyone's.
+func (s *Stack) sendUDP(n *nic, local, remote netip.AddrPort, tos uint8, p []byte) error {
 	b := make([]byte, header.UDPMinimumSize+len(p))
-	binary.BigEndian.PutUint16(b, f.local.Port())
-	binary.BigEndian.PutUint16(b[2:], f.remote.Port())
+	binary.BigEndian.PutUint16(b, local.Port())
+	binary.BigEndian.PutUint16(b[2:], remote.Port())
 	binary.BigEndian.PutUint16(b[4:], uint16(len(b)))
 	copy(b[8:], p)
-	sum := ^udpSum(b[:8], b[8:], f.local.Addr(), f.remote.Addr())
+	sum := ^udpSum(b[:8], b[8:], local.Addr(), remote.Addr())
 	if sum == 0 {
 		sum = 0xffff // RFC 768: zero means "none"
 	}
 	binary.BigEndian.PutUint16(b[6:], sum)
-	if err := f.s.sendPacket(f.nic, f.local.Addr(), f.remote.Addr(), uint8(header.UDPProtocolNumber), c.OnTOS(0), b); err != nil {
-		return 0, f.fail("write", err)
-	}
-	return len(p), nil
+	return s.sendPacket(n, local.Addr(), remote.Addr(), uint8(header.UDPProtocolNumber), tos, b)
 }
 
 // Close ends the flow.
