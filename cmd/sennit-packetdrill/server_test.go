@@ -235,7 +235,7 @@ func TestLossAndInfo(t *testing.T) {
 			s.out(segment(".", i*1000+1, 1000))
 		}
 		s.out(segment("P.", 4001, 1000))
-		if i := s.info(fd, 104); i.Unacked != 5 || i.Total_retrans != 0 {
+		if i := s.info(fd, 104); i.Unacked != 5 || i.Total_retrans != 0 || i.Options != 6 || i.Ca_state != 0 {
 			s.t.Errorf("%+v", i)
 		}
 		s.pass(100 * ms)
@@ -244,6 +244,9 @@ func TestLossAndInfo(t *testing.T) {
 		s.in(". 1:1(0) ack 1 win 257 <nop,nop,sack 1001:4001>")
 		s.at = s.call(0, "time")
 		s.out(segment(".", 1, 1000))
+		if i := s.info(fd, 104); i.Ca_state != 3 || i.Sacked != 3 || i.Lost != 1 || i.Retrans != 1 {
+			s.t.Errorf("%+v", i)
+		}
 		s.in(". 1:1(0) ack 5001 win 257")
 		if i := s.info(fd, 300); i.Unacked != 0 || i.Total_retrans != 1 || i.Bytes_acked != 5000 {
 			s.t.Errorf("%+v", i)

@@ -49,6 +49,27 @@ func (s *socket) tcpInfo(v []byte) int {
 	return len(v)
 }
 
+// reordering is Linux's figure for a path that was not seen to reorder.
+const reordering = 3
+
+// linuxRecovery is tcpi_ca_state: open, disorder, recovery or loss.
+func linuxRecovery(in tcp.Info) uint8 {
+	switch {
+	case in.Recovery == tcp.FastRecovery:
+		return 3
+	case in.Recovery == tcp.TimeoutRecovery:
+		return 4
+	case in.Sacked > 0:
+		return 1
+	}
+	return 0
+}
+
+// linuxOptions is tcpi_options: what the SYNs settled.
+func linuxOptions(in tcp.Info) uint8 {
+	return uint8(boolean(in.Timestamps) | boolean(in.SACK)<<1 | boolean(in.WindowScale)<<2)
+}
+
 // linuxInfo turns our units into Linux's: times in microseconds or, since
 // something happened, in milliseconds; windows in segments.
 func (h *Host) linuxInfo(in tcp.Info) unix.TCPInfo {
@@ -62,14 +83,19 @@ func (h *Host) linuxInfo(in tcp.Info) unix.TCPInfo {
 		return uint32(h.clock.now.Sub(t) / time.Millisecond)
 	}
 	i := unix.TCPInfo{
-		State: linuxStates[in.State], Backoff: uint8(in.Backoffs), Retransmits: uint8(in.Backoffs),
+		State: linuxStates[in.State], Ca_state: linuxRecovery(in), Backoff: uint8(in.Backoffs),
+		Retransmits: uint8(in.Backoffs), Probes: uint8(in.Probes), Options: linuxOptions(in),
 		Rto: micros(in.RTO), Rtt: micros(in.SRTT), Rttvar: micros(in.RTTVar), Rcv_rtt: micros(in.RcvRTT),
-		Min_rtt: micros(in.MinRTT), Snd_mss: uint32(in.MSS), Pmtu: uint32(in.MTU), Advmss: uint32(in.MSS),
-		Unacked: segments(in.Unacked), Snd_cwnd: uint32(in.Cwnd / mss), Snd_ssthresh: noThreshold,
+		Min_rtt: micros(in.MinRTT), Snd_mss: uint32(in.MSS), Rcv_mss: uint32(in.RcvMSS), Pmtu: uint32(in.MTU),
+		Advmss: uint32(in.MSS), Rcv_space: uint32(in.RcvSpace), Rcv_ssthresh: uint32(in.RcvWnd),
+		// Linux counts a segment as lost until it is known to have arrived.
+		Unacked: segments(in.Unacked), Sacked: segments(in.Sacked), Lost: segments(in.LostNow + in.Retransmitting),
+		Retrans: segments(in.Retransmitting), Snd_cwnd: uint32(in.Cwnd / mss), Snd_ssthresh: noThreshold,
 		Last_data_sent: since(in.LastSent), Last_data_recv: since(in.LastReceived), Last_ack_recv: since(in.LastAcked),
 		Total_retrans: uint32(in.Retransmits), Segs_out: uint32(in.SegsSent), Segs_in: uint32(in.SegsReceived),
 		Bytes_acked: in.BytesAcked, Bytes_received: in.BytesReceived, Bytes_sent: in.BytesSent + in.BytesRetrans,
-		Bytes_retrans: in.BytesRetrans, Snd_wnd: uint32(in.SndWnd),
+		Bytes_retrans: in.BytesRetrans, Delivered: segments(int(in.Delivered)), Pacing_rate: uint64(in.PacingRate),
+		Max_pacing_rate: ^uint64(0), Reordering: reordering, Snd_wnd: uint32(in.SndWnd),
 	}
 	if in.Ssthresh > 0 && in.Ssthresh < infinite {
 		i.Snd_ssthresh = uint32(in.Ssthresh / mss)
