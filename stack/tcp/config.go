@@ -41,6 +41,7 @@ type Config struct {
 	// advice to who chooses the way.
 	Doubted func(now mono.Time)
 
+	FastOpen      FastOpen
 	Budget        *Budget                       // memory shared with other connections; nil: unlimited
 	NewController func(cc.Config) cc.Controller // nil: CUBIC
 	ECN           ECN                           // nil: off

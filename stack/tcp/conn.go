@@ -25,6 +25,7 @@ type Conn struct {
 	at   timers  // timers.go
 	idle idle    // keepalive.go
 	path *search // search.go
+	fast opening // fastopen.go
 	stat counters
 }
 

@@ -161,7 +161,7 @@ func (c *Conn) emitFINAgain(now mono.Time, seg *wire.Segment) bool {
 // emitData sends bytes never sent before, and our FIN after the last.
 func (c *Conn) emitData(now mono.Time, seg *wire.Segment) bool {
 	s := &c.snd
-	if !s.open() {
+	if !s.open() && !(c.fast.early && s.fin <= finQueued) {
 		return false
 	}
 	pending := c.cfg.Upper.Pending(now)

@@ -12,7 +12,7 @@ func (c *Conn) emitSYN(now mono.Time, seg *wire.Segment) bool {
 		if c.life.state == SynReceived && c.out.ack {
 			return c.emitAck(now, seg)
 		}
-		return false
+		return c.fast.early && c.emitFresh(now, seg)
 	}
 	c.out.syn, c.out.ack = false, false
 	again := c.snd.synOut
@@ -29,6 +29,7 @@ func (c *Conn) emitSYN(now mono.Time, seg *wire.Segment) bool {
 	c.synOptions(now, seg)
 	out := Outgoing{Flags: seg.Flags, Retransmit: again}
 	c.upperOptions(now, seg, out, 0)
+	n := c.fastOpenOut(now, seg, again)
 	c.mark(now, seg, out)
 	c.snd.lastAt = now
 	if again {
@@ -38,7 +39,7 @@ func (c *Conn) emitSYN(now mono.Time, seg *wire.Segment) bool {
 	if !c.at.runs(tRetransmit) {
 		c.armRetransmit(now)
 	}
-	c.wasSent(now, seg, 0, again)
+	c.wasSent(now, seg, n, again)
 	return true
 }
 
@@ -67,7 +68,7 @@ func (c *Conn) receiveListen(now mono.Time, seg *wire.Segment) {
 		return
 	}
 	// Third: the SYN. Data on it is not taken (RFC 9293 §3.10.7.2 lets it be
-	// queued); the peer sends it again.
+	// queued) but with a Fast Open cookie; the peer sends it again.
 	c.offerAll()
 	if k := c.cfg.Cookie; k != nil {
 		c.opt.rcvShift = k.Shift
@@ -80,6 +81,8 @@ func (c *Conn) receiveListen(now mono.Time, seg *wire.Segment) {
 	c.setState(now, SynReceived)
 	if c.cfg.Cookie != nil {
 		c.answered(now)
+	} else if c.fastOpenIn(seg) {
+		c.takeSYNData(now, seg)
 	}
 }
 
@@ -94,8 +97,8 @@ func (c *Conn) peerSYNWindow(seg *wire.Segment) {
 func (c *Conn) receiveSynSent(now mono.Time, seg *wire.Segment) {
 	ackOK := false
 	if seg.Flags.Has(wire.ACK) {
-		// First: the ACK. A SYN carries no data here, so only ISS+1 will do.
-		if !c.snd.synOut || seg.Ack != c.snd.nxt() {
+		// First: the ACK, of the SYN and of as much of its data as the peer took.
+		if !c.snd.synOut || seg.Ack.BeforeEq(c.snd.iss) || seg.Ack.After(c.snd.nxt()) {
 			c.reject(now, seg, BadAck)
 			if !seg.Flags.Has(wire.RST) {
 				c.resetReply(seg)
@@ -143,6 +146,7 @@ func (c *Conn) receiveSynSent(now mono.Time, seg *wire.Segment) {
 	}
 	c.handshakeRTT(now, seg)
 	c.establish(now)
+	c.fastOpenAnswered(now, seg)
 	c.out.ack = true
 	// RFC 9293 §3.10.7.3: what else is in the segment is processed from the
 	// sixth check on. (Its window was taken above, unscaled.)
@@ -164,6 +168,9 @@ func (c *Conn) handshakeRTT(now mono.Time, seg *wire.Segment) {
 			c.sampleTimestamp(now, seg)
 		}
 		return
+	}
+	if c.fast.early && c.snd.sent > 0 {
+		return // data left since; its ACK will do
 	}
 	if !c.loss.synAgain {
 		c.rtt.Sample(now, now.Sub(c.snd.lastAt), 1)
@@ -190,9 +197,15 @@ func (c *Conn) establish(now mono.Time) {
 	c.loss.backoffs = 0
 	c.rtt.Progress()
 	c.setState(now, Estab)
-	if c.snd.fin == finQueued {
+	if c.snd.fin == finQueued || c.snd.fin == finSent {
 		c.setState(now, FinWait1)
 	}
 	c.armKeepAlive(now)
-	c.cfg.Upper.Changed(now, Established)
+	c.fastOpenDone()
+	if c.snd.outstanding() {
+		c.armRetransmit(now) // for data that left before the handshake was done
+	}
+	if !c.fast.early {
+		c.cfg.Upper.Changed(now, Established)
+	}
 }

@@ -56,6 +56,7 @@ func (c *Conn) end(now mono.Time, err error) {
 		return
 	}
 	c.life.over = true
+	c.fastOpenDone()
 	c.life.err = err
 	c.setState(now, ClosedState)
 	c.at = timers{}

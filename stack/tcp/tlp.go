@@ -20,7 +20,7 @@ const maxAckDelay = 50 * time.Millisecond
 // probe is out the timer stays off: it would only put the RTO off.
 func (c *Conn) armProbe(now mono.Time) {
 	s := &c.snd
-	if !c.byTime() || !c.loss.probe.Allowed() || c.loss.mode != calm || s.spans.sacked > 0 || s.spans.lost > 0 || s.unacked() == 0 {
+	if !c.byTime() || !s.synIn || !c.loss.probe.Allowed() || c.loss.mode != calm || s.spans.sacked > 0 || s.spans.lost > 0 || s.unacked() == 0 {
 		c.at.stop(tProbe)
 		return
 	}

@@ -51,7 +51,7 @@ func (c *Conn) advertise() uint16 {
 // advertiseSYN is advertise for a SYN, whose window is never scaled
 // (RFC 7323 §2.2).
 func (c *Conn) advertiseSYN() uint16 {
-	n := min(max(c.cfg.Upper.Window(), 0), 65535)
+	n := min(max(c.cfg.Upper.Window(), c.windowLeft(), 0), 65535)
 	c.noteWindow(n)
 	return uint16(n)
 }

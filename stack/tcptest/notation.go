@@ -33,6 +33,14 @@ type segment struct {
 	text   string
 }
 
+// off is the stream offset of the first byte: data on a SYN comes after it.
+func (s segment) off() uint64 {
+	if s.flags.Has(wire.SYN) {
+		return uint64(int64(s.seq))
+	}
+	return uint64(int64(s.seq - 1))
+}
+
 const letters = "FSRPAUEWN"
 
 func parseFlags(s string) (f wire.Flags, err error) {
@@ -97,7 +105,7 @@ func (s segment) build(o origin, content func(off uint64, n int) []byte) (*wire.
 	seg.Flags = s.flags
 	seg.Seq = o.ours.Add(s.seq)
 	if s.n > 0 {
-		p := content(uint64(int64(s.seq-1)), s.n)
+		p := content(s.off(), s.n)
 		seg.Payload = []chunk.Slice{chunk.Wrap(p, nil, nil).Own(0, len(p))}
 	}
 	for k, v := range s.words {

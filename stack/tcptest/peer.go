@@ -219,7 +219,7 @@ func (p *Peer) take(text string) *wire.Segment {
 		for _, r := range e.seg.Payload {
 			got = append(got, r.B...)
 		}
-		if !bytes.Equal(got, Content(uint64(want.seq-1), want.n)) {
+		if !bytes.Equal(got, Content(want.off(), want.n)) {
 			p.tb.Fatalf("%s carries the wrong bytes", text)
 		}
 	}
