@@ -62,6 +62,7 @@ type Stack struct {
 	rand   io.Reader
 	isn    secret
 	pmtu   pmtuCache
+	fast   fastMemory
 	memory *tcp.Budget
 	tcp    table
 	any    handlers
