@@ -1,6 +1,10 @@
 package cc
 
-import "github.com/sennit-net/sennit/stack/mono"
+import (
+	"math"
+
+	"github.com/sennit-net/sennit/stack/mono"
+)
 
 // bbrLoss is what BBR remembers of losses.
 type bbrLoss struct {
@@ -56,11 +60,13 @@ func (b *BBR) Lost(l Lost) {
 
 // tooHigh is IsInflightTooHigh.
 //
-// Departs from draft-ietf-ccwg-bbr §5.5.10.2: one or two segments lost of a
-// flight of less than a hundred are no evidence of a rate above the threshold.
-// At a random loss of 1 % that happens in every fifth round.
+// Departs from draft-ietf-ccwg-bbr §5.5.10.2: the threshold has to be exceeded by
+// more than chance would (two standard deviations). At a random loss of 1 % a
+// flight of a hundred segments loses more than 2 % in every fifth round, and
+// the bound would come down to what is in flight for no reason.
 func (b *BBR) tooHigh(lost, inFlight int) bool {
-	return lost > 2*b.mss && float64(lost) > bbrLossThresh*float64(inFlight) || lost > 0 && b.noSACK
+	most := bbrLossThresh * float64(inFlight)
+	return float64(lost) > most+2*math.Sqrt(most*float64(b.mss)) || lost > 0 && b.noSACK
 }
 
 // inflightAtLoss estimates at which volume in flight losses crossed the
