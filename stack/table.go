@@ -75,19 +75,25 @@ func (t *table) remove(p *Path) {
 }
 
 // insertEphemeral registers p under a random free local port
-// (RFC 6056 §3.3.1) and sets it in p.local. Ports in TIME-WAIT are the last
-// resort.
+// (RFC 6056 §3.3.1) and sets it in p.local. Ports in use are passed over in
+// steps of random size, so that they do not cluster; ports in TIME-WAIT are the
+// last resort.
 func (t *table) insertEphemeral(p *Path, rand io.Reader, now mono.Time) error {
 	port, err := randomPort(rand)
 	if err != nil {
 		return err
 	}
+	step, err := randomPort(rand)
+	if err != nil {
+		return err
+	}
+	const n = 65536 - firstEphemeral
+	stride := 42*(int(step)%(n/42)) + 1 // has no factor in common with n = 2^10*3^2*7: all are reached
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	const n = 65536 - firstEphemeral
 	for _, fresh := range [...]bool{true, false} {
 		for i := range n {
-			p.local = netip.AddrPortFrom(p.local.Addr(), uint16(firstEphemeral+(int(port)+i)%n))
+			p.local = netip.AddrPortFrom(p.local.Addr(), uint16(firstEphemeral+(int(port)+i*stride)%n))
 			if t.listens(p.local) || fresh && t.waiting.get(p.at()) != nil {
 				continue
 			}
