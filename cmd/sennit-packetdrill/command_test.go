@@ -148,6 +148,8 @@ func (d *direct) do(line string) (a answer) {
 		}
 	case "send":
 		a = give(h.Send(w.n(1), w.hex(3), w.n(2), nil))
+	case "sendto":
+		a = give(h.Send(w.n(1), w.hex(4), w.n(2), w.hex(3)))
 	case "writev":
 		a = give(h.Send(w.n(1), w.hex(2), 0, nil))
 	case "fcntl":

@@ -15,8 +15,9 @@
 //
 // Settings are those of the network namespace packetdrill runs in, read when
 // the script makes its first socket: net.ipv4.tcp_{timestamps,sack,
-// window_scaling,recovery,rmem,wmem,congestion_control,syn_retries,fin_timeout,
-// keepalive_*,notsent_lowat}, net.ipv4.ip_default_ttl, net.core.somaxconn and
+// window_scaling,recovery,rmem,wmem,congestion_control,syn_retries,
+// synack_retries,fin_timeout,keepalive_*,notsent_lowat,slow_start_after_idle,
+// fastopen,fastopen_key}, net.ipv4.ip_default_ttl, net.core.somaxconn and
 // net.mptcp.{enabled,checksum_enabled,allow_join_initial_addr_port}. The
 // environment variable SENNIT_PACKETDRILL_SYSCTL names a file of lines
 // `key = value` that count before them, for what the kernel at hand refuses; its
@@ -26,10 +27,10 @@
 // in interface.h; nothing of packetdrill, which is GPL, is part of it. What it
 // does behind the calls is package drill's. What is Linux's and not a
 // standard's: the layout of struct tcp_info, the doubled socket buffers of
-// getsockopt, a cork of 200 ms, the order of options on a SYN. What differs from
-// Linux: Fast Open connects without a cookie (data follows the handshake);
-// urgent data is not told apart; MSG_EOR does not keep records apart;
-// MSG_ERRQUEUE and control messages are empty; TCP_INFO counts segments as bytes
-// over the MSS; a SYN is sent again with doubled waits from one second, never
-// with linear ones.
+// getsockopt, a cork of 200 ms, how Fast Open cookies are made, PSH at the end of
+// a burst. What differs from Linux: bytes, not memory, fill a send buffer; MSG_EOR
+// does not keep records apart; MSG_ERRQUEUE is empty, and of control messages
+// there is TCP_INQ only; Fast Open wants a cookie, and its own option kind; the
+// figures of TCP_INFO in segments are bytes over the MSS; a SYN is sent again
+// with doubled waits from one second, never with linear ones; ECN is not offered.
 package main

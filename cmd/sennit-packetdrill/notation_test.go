@@ -47,7 +47,11 @@ func (s *script) encode(line string) []byte {
 	for _, o := range strings.Split(strings.TrimSuffix(options, ">"), ",") {
 		b = s.option(b, o)
 	}
-	return packet(s.remote, s.local, seg, b, pattern(from-1, n))
+	at := from - 1
+	if seg.Flags.Has(wire.SYN) {
+		at = from // the SYN comes before the data
+	}
+	return packet(s.remote, s.local, seg, b, pattern(at, n))
 }
 
 // option appends one option as written.
@@ -146,7 +150,11 @@ func (s *script) decode(b []byte) (line string, window int) {
 		s.local, s.remote = netip.AddrPortFrom(src, seg.SrcPort), netip.AddrPortFrom(dst, seg.DstPort)
 	}
 	from := int(int32(uint32(seg.Seq) - s.theirs))
-	if want := pattern(from-1, len(payload)); from > 0 && string(payload) != string(want) {
+	at := from - 1
+	if seg.Flags.Has(wire.SYN) {
+		at = from
+	}
+	if want := pattern(max(at, 0), len(payload)); at >= 0 && string(payload) != string(want) {
 		s.t.Fatalf("payload of %d bytes at %d is not what was written", len(payload), from)
 	}
 	var out strings.Builder

@@ -49,11 +49,12 @@ func (o *Options) aligned() int {
 
 // layout returns how many bytes the options of s take and whether they are
 // aligned by NOPs: so they are where this takes nothing from the payload, whose
-// size was chosen for the shortest form.
+// size was chosen for the shortest form. Data on a SYN is chosen for the header
+// as it will be.
 func (s *Segment) layout() (n int, align bool) {
 	n = OptionLen(&s.Options)
 	a := s.aligned()
-	if a <= MaxOptions && (a == n || len(s.Payload) == 0) {
+	if a <= MaxOptions && (a == n || len(s.Payload) == 0 || s.Flags.Has(SYN)) {
 		return a, true
 	}
 	return n, false

@@ -43,6 +43,7 @@ type flow struct {
 	tuned    bool    // for the time after the handshake
 	state    tcp.State
 	peerFin  bool // the peer had closed before the end
+	synData  bool // data on the SYN was taken
 	retry    mono.Time
 	held     held
 }
@@ -146,6 +147,9 @@ func (f *flow) noteState() {
 	}
 	if f.opened() && !f.tuned {
 		f.tuned = true
+		if f.phase == opening && f.stream != nil && f.info().BytesAcked > 0 {
+			f.synData = true
+		}
 		f.tune() // limits of the handshake no longer hold
 		if l := f.listener; l != nil {
 			f.listener = nil
@@ -168,8 +172,10 @@ func (f *flow) tune() {
 }
 
 // newStream makes a plain connection.
-func (h *Host) newStream(t tuple, o *options, p phase) *flow {
-	st := tcp.NewStream(h.config(t, o, p))
+func (h *Host) newStream(t tuple, o *options, p phase, fo tcp.FastOpen) *flow {
+	cfg := h.config(t, o, p)
+	cfg.FastOpen = fo
+	st := tcp.NewStream(cfg)
 	return &flow{h: h, m: st, stream: st, phase: p, local: t.local, remote: t.remote, paths: map[int]tuple{}, opts: o}
 }
 

@@ -30,9 +30,10 @@ type Host struct {
 	flows   []*flow           // every machine that is not finished, oldest first
 	tuples  map[tuple]binding // who gets a segment
 	tokens  map[uint32]*flow  // Multipath TCP connections
-	ports   uint16            // the last ephemeral port
-	drawn   uint64            // how many numbers random gave
-	out     []Packet          // emitted, not collected
+	cookies map[netip.Addr]remembered
+	ports   uint16   // the last ephemeral port
+	drawn   uint64   // how many numbers random gave
+	out     []Packet // emitted, not collected
 	scratch wire.Segment
 
 	waiting   map[*waiter]struct{}
@@ -63,6 +64,7 @@ func New(f Flags) *Host {
 		flags: f, clock: clock{now: origin},
 		sockets: map[int]*socket{}, polls: map[int]*epoll{},
 		tuples: map[tuple]binding{}, tokens: map[uint32]*flow{}, ports: firstPort,
+		cookies: map[netip.Addr]remembered{},
 		waiting: map[*waiter]struct{}{}, returning: map[int]struct{}{},
 		thread: unix.Gettid,
 	}

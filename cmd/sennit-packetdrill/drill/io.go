@@ -162,22 +162,8 @@ func (h *Host) Send(fd int, p []byte, flags int, to []byte) (int, unix.Errno) {
 	switch {
 	case e != 0:
 		return -1, e
-	case s.flow == nil && flags&unix.MSG_FASTOPEN != 0 && len(to) > 0:
-		// Without a cookie this is connect and write (RFC 7413 §4.1.2.1: the
-		// data goes after the handshake).
-		a, e := s.parse(to)
-		if e == 0 {
-			e = s.open(a)
-		}
-		if e != 0 {
-			return -1, e
-		}
-		if s.nonblock {
-			return -1, unix.EINPROGRESS
-		}
-		if e := s.connected(); e != 0 {
-			return -1, e
-		}
+	case s.flow == nil && (s.deferred.IsValid() || flags&unix.MSG_FASTOPEN != 0 && len(to) > 0):
+		return s.sendOpening(p, flags, to)
 	case s.flow == nil && s.err == 0:
 		return -1, unix.EPIPE // as Linux has it for a socket that never connected
 	case s.flow == nil:

@@ -70,7 +70,13 @@ func (h *Host) welcome(t tuple, seg *wire.Segment) bool {
 	}
 	o := l.opts.clone()
 	if !l.mptcp {
-		f := h.newStream(t, o, accepting)
+		var fo tcp.FastOpen
+		srv := &server{h: h, l: l, t: t}
+		if l.takesFast() {
+			fo.Server = srv
+		}
+		f := h.newStream(t, o, accepting, fo)
+		srv.flow = f
 		f.listener = l
 		f.stream.Conn.Listen()
 		h.add(f, 0, t)
@@ -154,7 +160,15 @@ func (h *Host) Connect(fd int, addr []byte) unix.Errno {
 	case s.flow != nil:
 		return s.again()
 	}
-	if e := s.open(a); e != 0 {
+	var f *fast
+	if s.opts.fastConnect && !s.mptcp && h.fastOpen(fastClient) {
+		if h.synRoom(a.Addr()) > 0 {
+			s.deferred = a // the first write opens
+			return 0
+		}
+		f = &fast{} // asks for a cookie
+	}
+	if e := s.open(a, f); e != 0 {
 		return e
 	}
 	if s.nonblock {
@@ -163,8 +177,9 @@ func (h *Host) Connect(fd int, addr []byte) unix.Errno {
 	return s.connected()
 }
 
-// open sends the SYN.
-func (s *socket) open(a netip.AddrPort) unix.Errno {
+// open sends the SYN, with data if fo has some.
+func (s *socket) open(a netip.AddrPort, fo *fast) unix.Errno {
+	s.deferred = netip.AddrPort{}
 	h := s.h
 	if a.Addr().IsUnspecified() {
 		a = netip.AddrPortFrom(h.flags.source(a.Addr()), a.Port())
@@ -185,10 +200,16 @@ func (s *socket) open(a netip.AddrPort) unix.Errno {
 	}
 	s.err, s.ended, s.refused = 0, false, false
 	if !s.mptcp {
-		f := h.newStream(t, s.opts, opening)
+		f := h.newStream(t, s.opts, opening, fo.config(h, a.Addr()))
 		s.flow, f.sock = f, s
 		h.add(f, 0, t)
-		h.do(f, f.stream.Conn.Open)
+		h.do(f, func(now mono.Time) {
+			if fo != nil && len(fo.data) > 0 {
+				// It fits: the buffer is empty.
+				_, _ = f.stream.Write(now, fo.data)
+			}
+			f.stream.Conn.Open(now)
+		})
 		return 0
 	}
 	f := h.newMultipath(t, s.opts, opening)

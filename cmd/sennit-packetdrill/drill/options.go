@@ -14,7 +14,7 @@ import (
 
 // options are what setsockopt set.
 type options struct {
-	reuseAddr, v6only, keepAlive, noDelay, cork, linger, inq bool
+	reuseAddr, v6only, keepAlive, noDelay, cork, linger, inq, fastConnect bool
 
 	lingerTime                          int // s
 	sndBuf, rcvBuf                      int // bytes as asked for; 0: automatic

@@ -72,8 +72,8 @@ func (s *settings) number(key string, otherwise int) int { return s.nth(key, 0, 
 
 func (s *settings) nth(key string, i, otherwise int) int {
 	if w := strings.Fields(s.text(key)); i < len(w) {
-		if n, err := strconv.Atoi(w[i]); err == nil {
-			return n
+		if n, err := strconv.ParseInt(w[i], 0, 64); err == nil {
+			return int(n)
 		}
 	}
 	return otherwise

@@ -24,8 +24,10 @@ type socket struct {
 
 	listening bool
 	backlog   int
-	queue     []*flow // connections to accept
-	opened    int     // how many ever joined it
+	queue     []*flow        // connections to accept
+	opened    int            // how many ever joined it
+	early     int            // open before their handshake is done (RFC 7413 §5.1)
+	deferred  netip.AddrPort // connect waits for the first write
 
 	err       unix.Errno // pending: told once
 	ended     bool       // the end of flow was noted

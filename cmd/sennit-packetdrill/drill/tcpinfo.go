@@ -38,6 +38,9 @@ func (s *socket) tcpInfo(v []byte) int {
 		in := f.info()
 		i = s.h.linuxInfo(in)
 		i.Notsent_bytes = uint32(f.unsent())
+		if f.synData {
+			i.Options |= optSYNData
+		}
 		scale = uint8(in.SndShift&15) | uint8(in.RcvShift&15)<<4
 	case s.listening:
 		// Linux shows a listener's queue and its limit in these two.
@@ -64,6 +67,9 @@ func linuxRecovery(in tcp.Info) uint8 {
 	}
 	return 0
 }
+
+// optSYNData in tcpi_options tells that data on the SYN was taken.
+const optSYNData = 32
 
 // linuxOptions is tcpi_options: what the SYNs settled.
 func linuxOptions(in tcp.Info) uint8 {

@@ -118,6 +118,12 @@ static void run(char *line, struct answer *a)
 		int fd = N, flags = N;
 		size_t n = bytes(&rest, buf);
 		a->result = t.send(u, fd, buf, n, flags);
+	} else if (IS("sendto")) {
+		static __thread unsigned char to[128];
+		int fd = N, flags = N;
+		len = bytes(&rest, to);
+		size_t n = bytes(&rest, buf);
+		a->result = t.sendto(u, fd, buf, n, flags, (struct sockaddr *)to, len);
 	} else if (IS("writev")) {
 		int fd = N;
 		size_t n = bytes(&rest, buf);
