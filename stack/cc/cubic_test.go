@@ -97,7 +97,7 @@ func TestCubicTargetIsBounded(t *testing.T) {
 	near(t, "window after one huge ACK", float64(c.window.cwnd), 1.5*float64(w), 2000)
 }
 
-// RFC 9438 §4.6, §4.7.
+// RFC 9438 §4.6, RFC 9438 §4.7: reduction and fast convergence.
 func TestCubicReduction(t *testing.T) {
 	c := lossAt(100)
 	wantWindow(t, c, 70000, 70000)

@@ -86,7 +86,7 @@ func TestHyStartForgivesSpike(t *testing.T) {
 	}
 }
 
-// RFC 9406 §4.3: only the first slow start.
+// RFC 9406 §4.2, §4.3: loss ends HyStart++; it is for the first slow start only.
 func TestHyStartOnlyOnce(t *testing.T) {
 	r := reno(Config{MSS: 1000, Window: 20000})
 	r.Congested(Event{Now: 1, Kind: Timeout, InFlight: 20000, First: true})

@@ -30,7 +30,7 @@ func TestPipeACK(t *testing.T) {
 		t.Errorf("pipe %d at 20000 a round trip", p)
 	}
 	r.Acked(Ack{Now: now, Bytes: 90000, InFlight: 90000, SRTT: rtt, Recovery: true})
-	now = trickle(r, now.Add(rtt), 5000, rtt, 3*time.Second)
+	trickle(r, now.Add(rtt), 5000, rtt, 3*time.Second)
 	if p := r.use.pipeACK(); p < 5000 || p > 10000 {
 		t.Errorf("pipe %d at 5000 a round trip, three seconds on", p)
 	}

@@ -311,7 +311,7 @@ func TestWindowsBoundWhatIsSent(t *testing.T) {
 	p.Take()
 
 	m = &model{cwnd: 5 * 1460}
-	p = tcptest.Accepted(t, tcptest.NoTimestamps, m.with)
+	tcptest.Accepted(t, tcptest.NoTimestamps, m.with)
 	if len(m.acks) != 0 {
 		t.Errorf("the ACK of the SYN-ACK grew the window: %+v", m.acks)
 	}
@@ -390,6 +390,32 @@ func TestMarksAtTheSmallestWindow(t *testing.T) {
 	p.Send("A 1 ack 2921 win 60000")
 	if p.Waiting() == 0 {
 		t.Error("without a mark the next has to wait, too")
+	}
+	for p.Waiting() > 0 {
+		p.Take()
+	}
+	p.Abort()
+	p.Take()
+}
+
+// RFC 6928 §9: with a large initial window the timer starts anew with each ACK of
+// new data, or the later segments of the flight would run into it.
+func TestTimerStartsAnewWithEachACK(t *testing.T) {
+	p := open(t, 100*ms, withReno, noProbe)
+	p.Write(10 * 1460)
+	for p.Waiting() > 0 {
+		p.Take()
+	}
+	for i := 1; i <= 9; i++ {
+		p.Pass(150 * ms)
+		p.Send(fmt.Sprintf("A 1 ack %d win 60000", 1+i*1460))
+	}
+	if i := p.Conn.Info(); i.Retransmits != 0 || i.Unacked != 1460 {
+		t.Errorf("%d segments sent again, %d bytes unacknowledged", i.Retransmits, i.Unacked)
+	}
+	p.Pass(10 * time.Second)
+	if p.Waiting() == 0 {
+		t.Error("no timer runs for the last segment")
 	}
 	for p.Waiting() > 0 {
 		p.Take()
