@@ -36,7 +36,7 @@ func TestPipeACK(t *testing.T) {
 	}
 }
 
-// RFC 7661 §4.4, §4.4.3: a window of which less than half is used does not grow,
+// RFC 7661 §4.4, RFC 7661 §4.4.3: a window of which less than half is used does not grow,
 // and after five minutes half of it is given up; ssthresh remembers.
 func TestNonValidatedPhase(t *testing.T) {
 	for _, name := range windowed {
