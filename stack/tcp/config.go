@@ -56,12 +56,15 @@ type Tuning struct {
 	NoDelay     bool          // switch the Nagle algorithm off (RFC 9293 §3.7.4)
 	KeepAlive   KeepAlive     // zero: off (RFC 9293 §3.8.4)
 	UserTimeout time.Duration // R2 (RFC 9293 §3.8.3); 0: 15 minutes, 3 for SYN; <0: never
-	R1          int           // retransmissions in a row until the path is doubted (RFC 9293 §3.8.3); less than 3: 3
-	TimeWait    time.Duration // 2*MSL; 0: 60 s, <0: none
-	FinWait2    time.Duration // wait for the peer's FIN after a full close; 0: 60 s
-	WindowScale int           // our shift count + 1; 0: chosen for MaxWindow
-	MaxWindow   int           // largest receive window ever advertised; 0: 16 MiB
-	SendBuffer  int           // most bytes Write queues and keeps unacknowledged; 0: up to 32 MiB as cwnd grows
+	// AnnounceTimeout tells the peer of UserTimeout, and takes the peer's into
+	// account where that is 0 (RFC 5482).
+	AnnounceTimeout bool
+	R1              int           // retransmissions in a row until the path is doubted (RFC 9293 §3.8.3); less than 3: 3
+	TimeWait        time.Duration // 2*MSL; 0: 60 s, <0: none
+	FinWait2        time.Duration // wait for the peer's FIN after a full close; 0: 60 s
+	WindowScale     int           // our shift count + 1; 0: chosen for MaxWindow
+	MaxWindow       int           // largest receive window ever advertised; 0: 16 MiB
+	SendBuffer      int           // most bytes Write queues and keeps unacknowledged; 0: up to 32 MiB as cwnd grows
 	NoSACK, NoTimestamps,
 	NoWindowScale bool // do not offer the option
 	NoRACK    bool  // find losses by RFC 6675 instead of RFC 8985

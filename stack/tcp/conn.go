@@ -22,10 +22,12 @@ type Conn struct {
 	out  outbox   // emit.go: what wants to leave without being data
 	rtt  rtt.Estimator
 	cc   cc.Controller
-	at   timers  // timers.go
-	idle idle    // keepalive.go
-	path *search // search.go
-	fast opening // fastopen.go
+	at   timers   // timers.go
+	idle idle     // keepalive.go
+	path *search  // search.go
+	fast opening  // fastopen.go
+	uto  patience // usertimeout.go
+	urg  *urgent  // urgent.go; nil: there never was any
 	stat counters
 }
 
@@ -102,6 +104,9 @@ func (c *Conn) SetOptionReserve(n int) {
 // Tune changes what an application may set. What only the SYN can say
 // (window scale, which options are offered) stays as it was agreed.
 func (c *Conn) Tune(now mono.Time, t Tuning) {
+	if t.UserTimeout != c.cfg.UserTimeout {
+		defer c.announceTimeout(1)
+	}
 	c.cfg.Tuning = t
 	c.armKeepAlive(now)
 }

@@ -303,7 +303,7 @@ func (c *Conn) nagle() bool {
 
 // sizeLimit is the most payload of a super-segment, 0 if there are none.
 func (c *Conn) sizeLimit(now mono.Time) int {
-	if c.cfg.MaxSuper < 2*c.opt.mss {
+	if c.cfg.MaxSuper < 2*c.opt.mss || c.urging() {
 		return 0
 	}
 	return min(c.cfg.MaxSuper, maxPayload, c.allowance(now))

@@ -77,6 +77,13 @@ type (
 	MTURaised struct{ From, To int }
 	// PathProbe tells of a segment larger than the path MTU as known.
 	PathProbe struct{ Size int }
+	// UrgentData tells that the peer's urgent data now goes up to a stream offset.
+	UrgentData struct{ End uint64 }
+	// PeerTimeout tells of the peer's user timeout (RFC 5482), and whether it counts.
+	PeerTimeout struct {
+		Timeout time.Duration
+		Adopted bool
+	}
 	// SoftError tells of a network error that does not end the connection
 	// (RFC 9293 §3.9.2.2).
 	SoftError struct{ Err error }
@@ -99,6 +106,8 @@ func (KeepAliveProbe) Name() string  { return "keep_alive_probe" }
 func (MTUReduced) Name() string      { return "mtu_reduced" }
 func (MTURaised) Name() string       { return "mtu_raised" }
 func (PathProbe) Name() string       { return "path_probe" }
+func (UrgentData) Name() string      { return "urgent_data" }
+func (PeerTimeout) Name() string     { return "peer_timeout" }
 func (SoftError) Name() string       { return "soft_error" }
 
 // Reason is why a segment was rejected.
@@ -117,9 +126,10 @@ const (
 	RefusedByUpper                    // the Upper's verdict
 	NoRoom                            // beyond what the window or the reassembly queue takes
 	AfterClose                        // data after Close, RFC 9293 §3.6.1
+	Signed                            // RFC 2385 or RFC 5925, for which there are no keys
 )
 
 var reasons = [...]string{"", "out_of_window", "old_timestamp", "no_timestamp", "bad_reset", "unexpected_syn",
-	"bad_ack", "no_ack", "unexpected_state", "refused_by_upper", "no_room", "after_close"}
+	"bad_ack", "no_ack", "unexpected_state", "refused_by_upper", "no_room", "after_close", "signed"}
 
 func (r Reason) String() string { return reasons[r] }

@@ -15,7 +15,9 @@ func (c *Conn) finish(now mono.Time, seg *wire.Segment, out Outgoing, mss int) {
 	c.address(seg)
 	c.stamp(now, seg)
 	c.upperOptions(now, seg, out, mss)
+	c.timeoutOut(seg, c.optionRoom(seg, out.Len, mss))
 	told := c.addSACK(seg, out.Len, mss)
+	c.point(seg, out.Off)
 	if out.Len > 0 {
 		c.noteAnswer(now)
 	}

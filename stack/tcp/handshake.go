@@ -30,6 +30,7 @@ func (c *Conn) emitSYN(now mono.Time, seg *wire.Segment) bool {
 	out := Outgoing{Flags: seg.Flags, Retransmit: again}
 	c.upperOptions(now, seg, out, 0)
 	n := c.fastOpenOut(now, seg, again)
+	c.timeoutOut(seg, wire.MaxOptions-seg.Used())
 	c.mark(now, seg, out)
 	c.snd.lastAt = now
 	if again {
@@ -201,6 +202,7 @@ func (c *Conn) establish(now mono.Time) {
 		c.setState(now, FinWait1)
 	}
 	c.armKeepAlive(now)
+	c.announceTimeout(1)
 	c.fastOpenDone()
 	if c.snd.outstanding() {
 		c.armRetransmit(now) // for data that left before the handshake was done

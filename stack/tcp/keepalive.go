@@ -36,12 +36,13 @@ func (c *Conn) armKeepAlive(now mono.Time) {
 	if from == 0 {
 		from = now
 	}
-	c.at.set(tKeepAlive, max(from.Add(c.cfg.KeepAlive.Idle), now+1))
+	c.at.set(tKeepAlive, max(from.Add(c.keepIdle()), now+1))
 }
 
 // onKeepAlive probes if the connection was silent for long enough.
 func (c *Conn) onKeepAlive(now mono.Time) {
 	k := c.cfg.KeepAlive
+	k.Idle = c.keepIdle()
 	if k.Idle <= 0 || !c.life.state.Synchronized() {
 		return
 	}

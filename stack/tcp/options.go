@@ -51,6 +51,7 @@ func shiftFor(w int) uint8 {
 // offerAll prepares the options of our SYN: all that Tuning allows. It is a
 // SYN-ACK's business to take back what the SYN did not have (answer).
 func (c *Conn) offerAll() {
+	c.announceTimeout(1)
 	c.opt.sack = !c.cfg.NoSACK
 	c.opt.timestamps = !c.cfg.NoTimestamps
 	c.opt.scaled = !c.cfg.NoWindowScale
@@ -62,6 +63,7 @@ func (c *Conn) offerAll() {
 
 // settle takes the options of the peer's SYN or SYN-ACK against what we offer.
 func (c *Conn) settle(now mono.Time, seg *wire.Segment) {
+	c.timeoutIn(now, seg)
 	// RFC 2018 §4, RFC 7323 §2.2, §3.2: only what both sides sent.
 	c.opt.sack = c.opt.sack && seg.SACKPermitted
 	c.opt.timestamps = c.opt.timestamps && seg.Timestamps

@@ -15,6 +15,11 @@ func (c *Conn) Receive(now mono.Time, seg *wire.Segment) {
 	if c.recording() {
 		c.record(now, SegmentReceived{seg.Seq, seg.Ack, seg.Flags, seg.Len()})
 	}
+	if signed(seg) {
+		c.reject(now, seg, Signed)
+		c.dropPayload(seg)
+		return
+	}
 	switch c.life.state {
 	case ClosedState:
 	case Listen:
@@ -50,11 +55,13 @@ func (c *Conn) receiveOther(now mono.Time, seg *wire.Segment) {
 // receiveRest takes effect: the segment passed all checks.
 func (c *Conn) receiveRest(now mono.Time, seg *wire.Segment) {
 	c.heard(now)
+	c.timeoutIn(now, seg)
 	c.processAck(now, seg)
 	if c.life.over {
 		return
 	}
 	// Sixth: urgent data is delivered in line (RFC 6093 §4).
+	c.processUrgent(now, seg)
 	c.processPayload(now, seg)
 	if c.life.over {
 		return

@@ -100,6 +100,9 @@ func (c *Conn) userTimeout() time.Duration {
 	case c.life.state < Estab:
 		return defaultUserSYN
 	}
+	if c.uto.remote > 0 {
+		return c.adopted()
+	}
 	return defaultUser
 }
 
