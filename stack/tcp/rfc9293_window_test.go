@@ -171,3 +171,20 @@ func TestClosedWindowStaysClosed(t *testing.T) {
 	p.Read(1000)
 	p.Expect("A 1 ack 1001 win 1000")
 }
+
+// RFC 9293 §3.8.6.2.2 (MUST-39): an answer to the peer does not open the window
+// by little either.
+func TestSillyWindowInAnswers(t *testing.T) {
+	p := tcptest.Established(t, tcptest.Tuned(tcp.Tuning{MaxWindow: 4000, NoTimestamps: true, NoWindowScale: true}))
+	for i := range 4 {
+		p.Send("A " + itoa(1+1000*i) + "+1000 ack 1 win 65535")
+	}
+	p.Drain()
+	for range 14 { // up to 1400: less than a segment and than half of the window
+		p.Read(100)
+		p.Send("A 4000+1 ack 1 win 65535") // a probe
+		p.Expect("A 1 ack 4001 win 0")
+	}
+	p.Read(100)
+	p.Expect("A 1 ack 4001 win 1500")
+}
