@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"syscall"
@@ -351,6 +352,24 @@ func TestMultihomed(t *testing.T) {
 		<-dial
 		drain(to)
 	}
+	// The caller's choice (MUST-43) goes before; it has to be an address of ours.
+	second.s.AddAddr(second.id, netip.MustParsePrefix("10.77.0.129/32"))
+	own := netip.MustParseAddrPort("10.77.0.129:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	dialed := make(chan struct{})
+	go func() {
+		w.s.DialTCP(ctx, own, netip.MustParseAddrPort("10.77.0.2:80"))
+		close(dialed)
+	}()
+	if p := second.next(); netip.AddrFrom4([4]byte(p[12:16])) != own.Addr() {
+		t.Errorf("asked for %v: % x", own, p)
+	}
+	cancel()
+	<-dialed
+	drain(second)
+	if _, err := w.s.DialTCP(quick(t), netip.MustParseAddrPort("10.77.0.130:0"), peer4); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("from an address of somebody else: %v", err)
+	}
 	asked := netip.MustParseAddrPort("10.77.0.1:81")
 	w.injectTCP(peer4, asked, wire.Segment{Flags: wire.SYN, Seq: 1}, "")
 	w.nothing()
@@ -408,6 +427,28 @@ func TestPathsDoubted(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := p.a.Counters().PathsDoubted.Load(); n != 1 || !c.(*stack.Conn).Info().Doubtful {
 			t.Errorf("doubted %d times, doubtful %v", n, c.(*stack.Conn).Info().Doubtful)
+		}
+	})
+}
+
+// RFC 9293 §3.8.5 (MUST-30, MUST-33): urgent data from one application to the
+// other, read in line (RFC 6093 §5).
+func TestUrgentData(t *testing.T) {
+	inBubble(t, tuntest.PipeOptions{}, func(t *testing.T, p *pair) {
+		a, b := p.connect(t, addrB4)
+		c, s := a.(*stack.Conn), b.(*stack.Conn)
+		c.Write([]byte("hello "))
+		if n, err := c.WriteUrgent([]byte("now")); n != 3 || err != nil {
+			t.Fatal(n, err)
+		}
+		c.Write([]byte(" and then"))
+		time.Sleep(time.Second)
+		if n := s.Urgent(); n != 9 {
+			t.Errorf("%d urgent bytes, want 9", n)
+		}
+		buf := make([]byte, 100)
+		if n, err := io.ReadFull(s, buf[:18]); string(buf[:n]) != "hello now and then" || s.Urgent() != 0 {
+			t.Errorf("read %q, %v, %d urgent bytes left", buf[:n], err, s.Urgent())
 		}
 	})
 }
