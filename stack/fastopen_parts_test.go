@@ -29,7 +29,7 @@ func TestFastCookie(t *testing.T) {
 	}
 }
 
-// RFC 7413 §4.1.3, §4.1.3.1: cookies, servers without, and networks that
+// RFC 7413 §4.1.3, RFC 7413 §4.1.3.1: cookies, servers without, and networks that
 // swallow such SYNs are remembered, the latter for longer each time.
 func TestFastMemory(t *testing.T) {
 	var f fastMemory

@@ -10,8 +10,8 @@ import (
 	"github.com/sennit-net/sennit/tun/tuntest"
 )
 
-// RFC 7413 §3, §4.2: the second request to a server is answered after one round
-// trip, the first after two; so on both sides Fast Open has to be asked for (§2).
+// RFC 7413 §3, RFC 7413 §4.2: the second request to a server is answered after one round
+// trip, the first after two; so on both sides Fast Open has to be asked for (RFC 7413 §2).
 func TestFastOpen(t *testing.T) {
 	for _, to := range []netip.Addr{addrB4, addrB6} {
 		inBubble(t, tuntest.PipeOptions{}, func(t *testing.T, p *pair) {

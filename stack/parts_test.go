@@ -165,7 +165,7 @@ func TestInitialSequenceNumbers(t *testing.T) {
 	}
 }
 
-// RFC 1191 §6.3 and RFC 8201 §4: what a router said is forgotten after ten
+// RFC 4821 §5.2, RFC 1191 §6.3 and RFC 8201 §4: what a router said is forgotten after ten
 // minutes.
 func TestPathMTUCache(t *testing.T) {
 	var c pmtuCache
@@ -230,7 +230,7 @@ func TestSourceAddress(t *testing.T) {
 	}
 }
 
-// RFC 6864 §4.1: an atomic datagram has DF set and may have any ID.
+// RFC 1191 §3, RFC 6864 §4.1: an atomic datagram has DF set and may have any ID.
 // RFC 9293 §3.8.1 (MAY-4): so a retransmission has none of its own.
 func TestIPHeader(t *testing.T) {
 	b := make([]byte, 20)

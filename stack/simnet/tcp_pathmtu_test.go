@@ -10,7 +10,7 @@ import (
 	"github.com/sennit-net/sennit/stack/tcp"
 )
 
-// RFC 4821 §7.7, §7.3, RFC 8899 §4.3: a path that drops big packets and says
+// RFC 4821 §7.7, RFC 4821 §7.3, RFC 8899 §4.3: a path that drops big packets and says
 // nothing. Data gets through within three timeouts, and the size that the path
 // does carry is found, also from super-segments, whose probes leave alone.
 func TestMTUBlackHole(t *testing.T) {
@@ -19,8 +19,9 @@ func TestMTUBlackHole(t *testing.T) {
 			for _, super := range []int{0, 64000} {
 				t.Run(fmt.Sprintf("v6 %v %d super %d", v6, mtu, super), func(t *testing.T) {
 					line := simnet.Shape{Rate: 50e6, Delay: 10 * ms, Queue: 200e3, MTU: mtu, Mute: true}
+					var r sizes
 					s := setup{to: line, from: line, up: 20e6, bulk: true, v6: v6,
-						client: func(c *tcp.Config) { c.MaxSuper = super }}
+						client: func(c *tcp.Config) { c.MaxSuper, c.Recorder = super, &r }}
 					w := newWorld(t, simnet.Seed(t), s)
 					w.open()
 					w.Run(1800*ms, func() bool { return w.client.stream.Conn.Info().BytesAcked > 0 })
@@ -33,6 +34,11 @@ func TestMTUBlackHole(t *testing.T) {
 					if i.MTU > mtu || i.MTU < mtu-16 {
 						t.Errorf("found a path MTU of %d, it is %d", i.MTU, mtu)
 					}
+					// RFC 8899 §5.1.2: three probes of a size, then another; RFC 4821 §7.3:
+					// it ends.
+					if len(r.list) < 4 || r.list[0] != 1500 || r.list[2] != 1500 || r.list[3] == 1500 || len(r.list) > 30 {
+						t.Errorf("probed %v", r.list)
+					}
 					t.Logf("%v, MTU %d, %d of %d segments again", w.Elapsed(), i.MTU, i.Retransmits, i.SegsSent)
 				})
 			}
@@ -40,13 +46,17 @@ func TestMTUBlackHole(t *testing.T) {
 	}
 }
 
-// learned counts sizes above what was known.
-type sizes struct{ probes, reduced int }
+// sizes notes what was probed.
+type sizes struct {
+	probes, reduced int
+	list            []int
+}
 
 func (r *sizes) Record(_ mono.Time, e tcp.Event) {
-	switch e.(type) {
+	switch e := e.(type) {
 	case tcp.PathProbe:
 		r.probes++
+		r.list = append(r.list, e.Size)
 	case tcp.MTUReduced:
 		r.reduced++
 	}

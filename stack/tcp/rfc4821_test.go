@@ -54,7 +54,7 @@ func TestNoProbeAlone(t *testing.T) {
 	p.Send("A 1 ack 9481 win 512")
 }
 
-// RFC 4821 §7.6.1: a probe that arrives raises the path MTU; §4: the window in
+// RFC 4821 §7.6.1: a probe that arrives raises the path MTU; RFC 4821 §4: the window in
 // bytes stays.
 func TestProbeArrives(t *testing.T) {
 	for _, how := range []string{"A 1 ack 1461 win 512", "A 1 ack 1 win 512 sack 1-1461"} {
@@ -101,7 +101,7 @@ func TestProbeLost(t *testing.T) {
 	p.Send("A 1 ack 12961 win 512")
 }
 
-// RFC 4821 §7.6.2, §7.6.4: another loss beside the probe's is congestion, and
+// RFC 4821 §7.6.2, RFC 4821 §7.6.4: another loss beside the probe's is congestion, and
 // then the probe proves nothing.
 func TestProbeLostWithOthers(t *testing.T) {
 	p := probing(t)
@@ -117,7 +117,7 @@ func TestProbeLostWithOthers(t *testing.T) {
 	p.Send("A 1 ack 4961 win 512")
 }
 
-// RFC 8899 §4.6.2: a router that answers a probe sets the bound of the search
+// RFC 8899 §3, RFC 8899 §4.6.2: a router that answers a probe sets the bound of the search
 // and leaves what is in use alone; more than the probe's size is nonsense.
 func TestProbeRefused(t *testing.T) {
 	p := probing(t)
@@ -204,4 +204,24 @@ func TestPathMTUDoubted(t *testing.T) {
 		p.Expect("PA 2921+1460 ack 1")
 		p.Send("A 1 ack 4381 win 512")
 	}
+}
+
+// RFC 4821 §7.8: a raise that goes wrong is taken back at the first timeout.
+func TestRaiseOnTrial(t *testing.T) {
+	p := probing(t)
+	p.Send("A 1 ack 4961 win 512")
+	if i := p.Conn.Info(); i.MTU != 1500 {
+		t.Fatalf("MTU %d", i.MTU)
+	}
+	p.Write(1460)
+	p.Expect("PA 4961+1460 ack 1")
+	for p.Conn.Info().Backoffs == 0 {
+		p.Pass(time.Millisecond)
+	}
+	if i := p.Conn.Info(); i.MTU != 1200 {
+		t.Errorf("MTU %d after the first timeout, want 1200", i.MTU)
+	}
+	p.Drain()
+	p.Send("A 1 ack 6421 win 512")
+	p.Drain()
 }

@@ -28,7 +28,6 @@ func (j *jar) Learned(b []byte, mss int) {
 // baker is a server whose cookies are all 01020304.
 type baker struct {
 	room, done int
-	refuse     bool
 }
 
 func (b *baker) Issue() []byte { return []byte{1, 2, 3, 4} }
@@ -61,7 +60,7 @@ func fastOpening(t *testing.T, j *jar, opts ...tcptest.Option) *tcptest.Peer {
 	return p
 }
 
-// RFC 7413 §4.1.1, §4.1.3: a client without cookie asks for one, and sends no
+// RFC 7413 §4.1.1, RFC 7413 §4.1.3: a client without cookie asks for one, and sends no
 // data; it remembers cookie and MSS, or that there is none.
 func TestFastOpenAsks(t *testing.T) {
 	for opt, want := range map[string][]byte{" opt 220601020304": {1, 2, 3, 4}, "": nil, " opt 220501020300": nil, " opt 22030100": nil} {
@@ -186,7 +185,7 @@ func TestFastOpenServer(t *testing.T) {
 	p.Quiet(time.Hour)
 }
 
-// RFC 7413 §4.1.2, §4.2.2: a client that asks, or whose cookie is wrong, gets
+// RFC 7413 §4.1.2, RFC 7413 §4.2.2: a client that asks, or whose cookie is wrong, gets
 // one; only the SYN is acknowledged.
 func TestFastOpenIssue(t *testing.T) {
 	for opt, want := range map[string]string{"2202": "opt 220601020304", "220605060708": "opt 220601020304", "220501020300": "no-opt"} {
