@@ -20,8 +20,8 @@ const (
 	// ledgerProven and ledgerOpen are how many rules were proven, and how many
 	// not done, when these numbers were last changed. The one may only grow, the
 	// other only shrink.
-	ledgerProven = 0
-	ledgerOpen   = 431
+	ledgerProven = 406
+	ledgerOpen   = 7
 )
 
 var (

@@ -12,7 +12,7 @@ func announcing(u time.Duration) tcptest.Option {
 	return tcptest.Tuned(tcp.Tuning{AnnounceTimeout: true, UserTimeout: u, NoTimestamps: true, NoPacing: true})
 }
 
-// RFC 5482 §3.2, §3.3: kind 28, seconds or minutes, on the SYN, on the first
+// RFC 5482 §3.2, RFC 5482 §3.3: kind 28, seconds or minutes, on the SYN, on the first
 // segment after it, and after a change; on none else.
 func TestUserTimeoutSent(t *testing.T) {
 	for u, want := range map[time.Duration]string{
@@ -43,8 +43,8 @@ func TestUserTimeoutSent(t *testing.T) {
 }
 
 // RFC 5482 §3.1: where the application left it open, the longer of both counts,
-// within limits; zero is reserved and ignored (§3.3); where the application set
-// one, the peer's is only told (§3).
+// within limits; zero is reserved and ignored (RFC 5482 §3.3); where the application set
+// one, the peer's is only told (RFC 5482 §3).
 func TestUserTimeoutAdopted(t *testing.T) {
 	for _, c := range []struct {
 		own  time.Duration
