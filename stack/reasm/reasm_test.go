@@ -148,3 +148,19 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%v allocations per arrival", n)
 	}
 }
+
+// What follows a hole is one piece however many segments it came in: the bound
+// on pieces is one on holes. Crumbs count each, since each pins a packet.
+func TestContiguousIsOnePiece(t *testing.T) {
+	for _, c := range []struct{ size, want int }{{1448, 100 * 1448}, {minRun, 100 * minRun}, {minRun - 1, 3 * (minRun - 1)}} {
+		q := Queue{MaxPieces: 3}
+		for i := range 100 {
+			b := make([]byte, c.size)
+			q.Insert(uint64(10+i*c.size), []chunk.Slice{chunk.Borrowed(b)})
+		}
+		if q.Bytes() != c.want {
+			t.Errorf("%d bytes held of segments of %d, want %d", q.Bytes(), c.size, c.want)
+		}
+		q.Clear()
+	}
+}

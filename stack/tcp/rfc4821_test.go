@@ -23,7 +23,7 @@ func probing(t *testing.T) *tcptest.Peer {
 	return p
 }
 
-// RFC 8201 §4, RFC 4821 §7.3: what is known of a path is not tried again for
+// RFC 8201 §4, RFC 4821 §7.3, RFC 5927 §7: what is known of a path is not tried again for
 // ten minutes; RFC 8899 §3: nothing but a probe exceeds it. RFC 4821 §7.2: the
 // search ends at what the link and the peer take; RFC 9293 §3.7.1 (MUST-67):
 // the MSS offered is the link's.
@@ -75,7 +75,7 @@ func TestProbeArrives(t *testing.T) {
 }
 
 // RFC 4821 §7.6.2: the loss of a probe alone is no congestion; its bytes go
-// again in segments that fit, at once.
+// again in segments that fit, at once. RFC 8899 §3: the next probe waits.
 func TestProbeLost(t *testing.T) {
 	p := probing(t)
 	was := p.Conn.Info()
@@ -142,7 +142,8 @@ func TestProbeRefused(t *testing.T) {
 	}
 }
 
-// RFC 4821 §7.7: full segments that vanish time after time are too big. Then
+// RFC 4821 §7.7, RFC 8899 §5.1.2: full segments that vanish time after time are
+// too big: the base is tried. Then
 // by halves, down to the floor.
 func TestBlackHole(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps, noProbe)

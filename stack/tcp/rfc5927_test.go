@@ -58,7 +58,7 @@ func TestPathMTUForged(t *testing.T) {
 	p.Send("A 1 ack 101 win 512")
 }
 
-// RFC 1191 §7.1: a router that does not say how much fits.
+// RFC 1191 §5, RFC 1191 §7.1: a router that does not say how much fits.
 func TestPathMTUPlateau(t *testing.T) {
 	p := tcptest.Established(t, tcptest.NoTimestamps)
 	p.Write(100)

@@ -155,6 +155,7 @@ func (s *Stream) Abort(now mono.Time) {
 	s.noRead, s.noWrite = true, true
 	s.conn.Abort(now)
 	s.in.Clear()
+	s.account()
 }
 
 // Ready implements App.

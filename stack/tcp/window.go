@@ -7,6 +7,9 @@ type window struct {
 	edge seq.Num // the rightmost edge ever advertised: what is before it is accepted
 	told seq.Num // the edge last advertised
 	most int     // largest window ever advertised
+	// drift is by how much rounding has moved the edge right since the Sink
+	// last opened the window.
+	drift int
 }
 
 // acceptable returns RCV.WND for the sequence check: up to the rightmost edge
@@ -38,10 +41,14 @@ func (c *Conn) advertise() uint16 {
 	if !c.cfg.SharedWindow && (room-held < c.silly() || field*unit < held) {
 		field = held >> c.opt.rcvShift
 		// Rounding up again and again adds up; an eighth of the window is
-		// enough, which takes thousands of ACKs without a read.
-		if held-room <= max(w.most/8, unit) {
+		// enough, which takes many ACKs without a read. A Sink that takes back
+		// what it said is no reason to move the edge.
+		if w.drift <= max(w.most/8, unit) {
 			field = (held + unit - 1) >> c.opt.rcvShift
+			w.drift += field<<c.opt.rcvShift - held
 		}
+	} else {
+		w.drift = 0
 	}
 	field = min(field, 65535)
 	c.noteWindow(field << c.opt.rcvShift)
