@@ -16,6 +16,11 @@ type SubflowInfo = conn.SubflowInfo
 
 type subflowConfig = tcp.Config
 
+var (
+	_ stack.Machine = (*conn.Conn)(nil)
+	_ stack.Rester  = (*conn.Conn)(nil)
+)
+
 // Conn is a net.Conn over Multipath TCP, or over plain TCP where the peer or
 // the path does not have it. All of stack.Conn's methods apply. LocalAddr and
 // RemoteAddr are those of the first subflow, also after it is gone
