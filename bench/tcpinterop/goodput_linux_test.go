@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The same amount over the same path, by us and by the kernel, to the same
@@ -82,6 +84,25 @@ func (r *rig) dialClient(ctx context.Context, to netip.AddrPort) (c net.Conn, er
 	return c, err
 }
 
+// cubic gives a connection of the kernel the controller that ours have, so that
+// it is not the controllers that are compared.
+func cubic(t *testing.T, c net.Conn) {
+	k, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := k.SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if e := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic")
+	}); e != nil || err != nil {
+		t.Errorf("the kernel does not let us choose CUBIC: %v %v", e, err)
+	}
+}
+
 // measure moves n bytes up on one connection and n down on another, and returns
 // the goodput of each in Mbit/s.
 func (r *rig) measure(t *testing.T, dial func(context.Context, netip.AddrPort) (net.Conn, error), n int64, limit time.Duration) (up, down float64) {
@@ -102,6 +123,7 @@ func (r *rig) measure(t *testing.T, dial func(context.Context, netip.AddrPort) (
 				return
 			}
 			defer c.Close()
+			cubic(t, c)
 			if err = c.SetDeadline(time.Now().Add(limit)); err == nil {
 				if upwards {
 					err = receive(c.(duplex), n)
@@ -117,6 +139,7 @@ func (r *rig) measure(t *testing.T, dial func(context.Context, netip.AddrPort) (
 			t.Fatal(err)
 		}
 		defer c.Close()
+		cubic(t, c)
 		if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ type path struct {
 }
 
 func (p path) String() string {
-	return fmt.Sprintf("%d Mbit/s, %v, loss %.1f %%", p.rate/1e6, 2*p.delay, 100*p.loss)
+	return fmt.Sprintf("%d Mbps %v loss %.1f %%", p.rate/1e6, 2*p.delay, 100*p.loss)
 }
 
 // relay sits in the router between two TUN devices and gives the way between
