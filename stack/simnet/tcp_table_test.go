@@ -1,3 +1,8 @@
+//go:build !race
+
+// The frozen tables are pure computation in virtual time: the race detector
+// would find nothing and take ten times as long. They run without it.
+
 package simnet_test
 
 import (
