@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector's own memory would be counted.
+
 package bench
 
 import "testing"
@@ -5,9 +9,6 @@ import "testing"
 // TestIdleConnections holds the bound that many connections need: 3 KiB of heap
 // for each end, and no growth by those that come and go.
 func TestIdleConnections(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector's own memory would be counted")
-	}
 	for _, used := range []bool{false, true} {
 		r, err := MeasureIdle(t.Context(), IdleOptions{Conns: 4000, Used: used, Rounds: 3, Churn: 2000})
 		if err != nil {
