@@ -89,24 +89,28 @@ func dialError(network string, to net.Addr, err error) error {
 
 // config is a connection's configuration, but for its key.
 func (d *Dialer) config() (conn.Config, error) {
-	name := d.Service
-	if name == "" {
-		name = DefaultService
+	cfg, err := configOf(d.Stack, d.Service, d.Tuning, d.Recorder)
+	cfg.Initiator, cfg.Checksum, cfg.Plain = true, d.Checksum, d.NoMPTCP || cfg.Plain
+	return cfg, err
+}
+
+// configOf is what both roles configure alike: the service's policies, the
+// tuning (nil: the stack's) and who records (nil: nobody).
+func configOf(s *stack.Stack, service string, t *tcp.Tuning, record func() tcp.Recorder) (conn.Config, error) {
+	if service == "" {
+		service = DefaultService
 	}
-	m, err := mode.New(name)
+	m, err := mode.New(service)
 	if err != nil {
 		return conn.Config{}, err
 	}
-	cfg := conn.Config{
-		Initiator: true, Checksum: d.Checksum, Plain: d.NoMPTCP || !m.MPTCP,
-		Scheduler: m.Scheduler, PathManager: m.PathManager, Service: m.Service,
-		Tuning: d.Stack.Tuning(),
+	cfg := conn.Config{Plain: !m.MPTCP, Scheduler: m.Scheduler, PathManager: m.PathManager,
+		Service: m.Service, Tuning: s.Tuning()}
+	if t != nil {
+		cfg.Tuning = *t
 	}
-	if d.Tuning != nil {
-		cfg.Tuning = *d.Tuning
-	}
-	if d.Recorder != nil {
-		cfg.Recorder = d.Recorder()
+	if record != nil {
+		cfg.Recorder = record()
 	}
 	return cfg, nil
 }

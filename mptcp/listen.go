@@ -6,7 +6,6 @@ import (
 
 	"github.com/sennit-net/sennit/mptcp/conn"
 	"github.com/sennit-net/sennit/mptcp/key"
-	"github.com/sennit-net/sennit/mptcp/mode"
 	"github.com/sennit-net/sennit/mptcp/policy"
 	"github.com/sennit-net/sennit/stack"
 	"github.com/sennit-net/sennit/stack/mono"
@@ -65,26 +64,9 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 }
 
 func (lc *ListenConfig) config() (conn.Config, error) {
-	name := lc.Service
-	if name == "" {
-		name = DefaultService
-	}
-	m, err := mode.New(name)
-	if err != nil {
-		return conn.Config{}, err
-	}
-	cfg := conn.Config{
-		Plain: !m.MPTCP, Checksum: lc.Checksum, DenyJoin: lc.DenyJoin,
-		Scheduler: m.Scheduler, PathManager: m.PathManager, Service: m.Service,
-		Tuning: lc.Stack.Tuning(),
-	}
-	if lc.Tuning != nil {
-		cfg.Tuning = *lc.Tuning
-	}
-	if lc.Recorder != nil {
-		cfg.Recorder = lc.Recorder()
-	}
-	return cfg, nil
+	cfg, err := configOf(lc.Stack, lc.Service, lc.Tuning, lc.Recorder)
+	cfg.Checksum, cfg.DenyJoin = lc.Checksum, lc.DenyJoin
+	return cfg, err
 }
 
 // accept makes a connection out of a SYN.
